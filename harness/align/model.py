@@ -1,0 +1,131 @@
+"""The result of an alignment: checks with reasons, a kernel table, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from harness.errors import EXIT_DIVERGED, EXIT_OK, EXIT_UNDECIDED
+
+
+class Status(StrEnum):
+    """Outcome of one check."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    KNOWN = "known"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+class Verdict(StrEnum):
+    """Outcome of an alignment, from worst to best."""
+
+    INVALID_CAPTURE = "invalid-capture"
+    NO_SIGNAL = "no-signal"
+    DIVERGED = "diverged"
+    INCONCLUSIVE = "inconclusive"
+    ALIGNED = "aligned"
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command whose result this is."""
+        if self is Verdict.ALIGNED:
+            return EXIT_OK
+        return EXIT_DIVERGED if self is Verdict.DIVERGED else EXIT_UNDECIDED
+
+    @classmethod
+    def worst(cls, verdicts: Iterable[Verdict]) -> Verdict:
+        """The verdict that takes precedence; no-signal when there is none."""
+        order = list(cls)
+        return min(verdicts, key=order.index, default=cls.NO_SIGNAL)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the checklist.
+
+    Attributes:
+        name: as in the design's table ("names", "latency", ...).
+        status: pass, fail, known, inconclusive or skipped.
+        reason: why, with the figures, as one sentence without trailing period.
+        details: further lines (differing kernels, tensors, ...), already limited in number.
+        data: figures for the evidence file.
+    """
+
+    name: str
+    status: Status
+    reason: str
+    details: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KernelRow:
+    """One line of the kernel table: a kernel as both sides ran it.
+
+    Attributes:
+        name: the raw name (identity).
+        display: shortened for people.
+        kind: kernel, memcpy, memset or op.
+        mock_count, reference_count: launches per forward.
+        mock_us, reference_us: summed duration per forward in microseconds; None where the
+            recorder gives no times.
+        match: ``=`` same count, ``#`` other count, ``+`` only mock, ``-`` only reference.
+    """
+
+    name: str
+    display: str
+    kind: str
+    mock_count: int
+    reference_count: int
+    mock_us: float | None
+    reference_us: float | None
+    match: str
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Everything a report shows; reports read it and compute nothing.
+
+    Attributes:
+        case: fields of the case, by name.
+        verdict: the one word.
+        summary: the sentence behind it.
+        checks: the checklist in the design's order.
+        kernels: the kernel table, longest first.
+        recorder: name of the recorder that ran.
+        recorder_reason: why that one.
+        framework_reason: why that framework.
+        sides: per side ("mock", "reference", "in layer"): description, kernel lists, graph,
+            measurement, data flow, as plain JSON values.
+        environment: versions, GPU, command, relevant environment variables.
+        notes: what the reader must know (reduced sizes, what is shared).
+        tolerance: latency tolerance as a fraction.
+    """
+
+    case: Mapping[str, Any]
+    verdict: Verdict
+    summary: str
+    checks: tuple[CheckResult, ...]
+    kernels: tuple[KernelRow, ...] = ()
+    recorder: str = ""
+    recorder_reason: str = ""
+    framework_reason: str = ""
+    sides: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tolerance: float = 0.01
+
+    def check(self, name: str) -> CheckResult:
+        """The check of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for result in self.checks:
+            if result.name == name:
+                return result
+        raise KeyError(name)

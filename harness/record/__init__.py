@@ -1,0 +1,1 @@
+"""Recorders: live or from a file, each gives a Trace."""

@@ -1,0 +1,153 @@
+"""Regions: named stretches of host code that kernels are attributed to and that NVTX shows."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+from harness.record import nvtx
+
+NVTX_DOMAIN = "harness"
+
+
+@dataclass(frozen=True)
+class OpenRegion:
+    """A region that has been entered: process-wide id, name, id of the enclosing one."""
+
+    id: int
+    name: str
+    parent: int | None
+
+
+class RegionListener(Protocol):
+    """Told, on the thread that does it, when a region is entered and left."""
+
+    def opened(self, region: OpenRegion) -> None:
+        """``region`` has just become the innermost of this thread."""
+        ...
+
+    def closed(self, region: OpenRegion) -> None:
+        """``region`` is no longer open."""
+        ...
+
+
+_ids = itertools.count(1)
+_local = threading.local()
+_listeners: tuple[RegionListener, ...] = ()
+_listeners_lock = threading.Lock()
+
+
+def _stack() -> list[OpenRegion]:
+    if not hasattr(_local, "stack"):
+        _local.stack = []
+    stack: list[OpenRegion] = _local.stack
+    return stack
+
+
+def open_regions() -> tuple[OpenRegion, ...]:
+    """The regions that are open on this thread, outermost first."""
+    return tuple(_stack())
+
+
+def add_listener(listener: RegionListener) -> None:
+    """Tell ``listener`` of every region from now on."""
+    global _listeners
+    with _listeners_lock:
+        _listeners = (*_listeners, listener)
+
+
+def remove_listener(listener: RegionListener) -> None:
+    """Stop telling ``listener``; unknown ones are ignored."""
+    global _listeners
+    with _listeners_lock:
+        _listeners = tuple(known for known in _listeners if known is not listener)
+
+
+class region(ContextDecorator):  # noqa: N801  a context manager named like a verb, as in torch
+    """``with region("name"):`` or ``@region("name")``: a named stretch of host code.
+
+    Everything launched inside is attributed to it by whichever recorder runs, and an NVTX range
+    of the same name in the domain ``harness`` shows it to nsys. Regions nest; each thread has
+    its own stack. One object may be entered again and by several threads.
+
+    Args:
+        name: shown and matched on as it is.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def _recreate_cm(self) -> region:
+        return region(self.name)
+
+    def __enter__(self) -> OpenRegion:
+        stack = _stack()
+        entered = OpenRegion(next(_ids), self.name, stack[-1].id if stack else None)
+        stack.append(entered)
+        nvtx.push(self.name, NVTX_DOMAIN)
+        for listener in _listeners:
+            listener.opened(entered)
+        return entered
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        left = _stack().pop()
+        for listener in reversed(_listeners):
+            listener.closed(left)
+        nvtx.pop(NVTX_DOMAIN)
+
+
+class RegionLog:
+    """A listener that keeps every region as a row of a Trace's regions table.
+
+    Args:
+        clock: returns nanoseconds on the recorder's clock.
+    """
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._rows: dict[int, dict[str, Any]] = {}
+
+    def __enter__(self) -> RegionLog:
+        for entered in open_regions():
+            self.opened(entered)
+        add_listener(self)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        remove_listener(self)
+
+    def opened(self, region: OpenRegion) -> None:
+        """Start a row."""
+        self._rows[region.id] = {
+            "id": region.id,
+            "name": region.name,
+            "parent": region.parent,
+            "start_ns": self._clock(),
+            "end_ns": None,
+            "process": os.getpid(),
+            "thread": threading.get_native_id(),
+            "domain": NVTX_DOMAIN,
+        }
+
+    def closed(self, region: OpenRegion) -> None:
+        """Finish a row."""
+        row = self._rows.get(region.id)
+        if row is not None:
+            row["end_ns"] = self._clock()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One mapping per region, in the order in which they were entered."""
+        return list(self._rows.values())

@@ -1,0 +1,85 @@
+"""The columns of a Trace: what one activity, one region and one API call is made of.
+
+Units are nanoseconds on the recorder's clock and bytes. A null means that the recorder does not
+know the value, never zero.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+"""Version of the Parquet layout; a reader refuses any other."""
+
+KINDS = ("kernel", "memcpy", "memset", "op")
+"""Kinds of activity: three run on the device, ``op`` is an ATen call seen by the dispatcher."""
+
+DIM3 = pa.list_(pa.int32(), 3)
+"""A CUDA dim3 (x, y, z), in blocks, threads or blocks per cluster."""
+
+TENSOR = pa.struct(
+    [
+        pa.field("shape", pa.list_(pa.int64())),
+        pa.field("stride", pa.list_(pa.int64())),
+        pa.field("dtype", pa.string()),
+        pa.field("device", pa.string()),
+    ]
+)
+"""A tensor that an ``op`` takes or returns: no data, only what it looks like."""
+
+ACTIVITIES = pa.schema(
+    [
+        pa.field("kind", pa.dictionary(pa.int32(), pa.string())),
+        # kernels: the mangled name; ops: the overload name (aten::add.Tensor);
+        # memcpy / memset: the direction (HtoD, DtoD, ...) / "memset"
+        pa.field("name", pa.dictionary(pa.int32(), pa.string())),
+        pa.field("start_ns", pa.int64()),
+        pa.field("end_ns", pa.int64()),
+        pa.field("process", pa.int64()),
+        pa.field("device", pa.int32()),
+        pa.field("context", pa.int32()),
+        pa.field("stream", pa.int64()),
+        pa.field("correlation", pa.int64()),
+        pa.field("graph", pa.int64()),  # id of the executable graph
+        pa.field("graph_node", pa.int64()),  # id of the node in the executable graph
+        pa.field("grid", DIM3),
+        pa.field("block", DIM3),
+        pa.field("cluster", DIM3),
+        pa.field("shared_static_bytes", pa.int64()),
+        pa.field("shared_dynamic_bytes", pa.int64()),
+        pa.field("registers", pa.int32()),  # per thread
+        pa.field("bytes", pa.int64()),  # memcpy and memset: bytes moved or set
+        pa.field("value", pa.int64()),  # memset: the value written
+        pa.field("region", pa.int64()),  # -> regions.id; null: outside every region
+        pa.field("inputs", pa.list_(TENSOR)),
+        pa.field("outputs", pa.list_(TENSOR)),
+    ]
+)
+
+REGIONS = pa.schema(
+    [
+        pa.field("id", pa.int64()),
+        pa.field("name", pa.string()),
+        pa.field("parent", pa.int64()),  # -> regions.id; null: a root
+        pa.field("start_ns", pa.int64()),  # host
+        pa.field("end_ns", pa.int64()),  # host; null: still open when recording stopped
+        pa.field("process", pa.int64()),
+        pa.field("thread", pa.int64()),
+        pa.field("domain", pa.string()),  # NVTX domain
+    ]
+)
+
+CALLS = pa.schema(
+    [
+        pa.field("name", pa.dictionary(pa.int32(), pa.string())),
+        pa.field("start_ns", pa.int64()),
+        pa.field("end_ns", pa.int64()),
+        pa.field("process", pa.int64()),
+        pa.field("thread", pa.int64()),
+        pa.field("correlation", pa.int64()),
+        pa.field("return_code", pa.int64()),
+        pa.field("region", pa.int64()),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {"activity": ACTIVITIES, "region": REGIONS, "call": CALLS}

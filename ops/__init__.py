@@ -1,0 +1,1 @@
+"""Operators to compare and the framework adapters that build them."""

@@ -1,0 +1,1 @@
+"""Framework adapters: each builds both sides of a case with one framework."""

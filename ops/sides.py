@@ -1,0 +1,74 @@
+"""What a framework adapter builds for a case: two sides that are ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _nothing() -> None:
+    return None
+
+
+def _itself(result: Any) -> Any:
+    return result
+
+
+@dataclass
+class Side:
+    """One side of an alignment.
+
+    Attributes:
+        label: ``mock``, ``reference`` or ``in layer``.
+        call: runs one forward of the operator and returns what it returns. It launches the
+            operator's own work and nothing else: no copies of inputs, no cache maintenance.
+        reset: puts caches back into the state that a call starts from, and asserts it. Runs
+            outside of every region and every timed interval, and launches nothing.
+        module: the submodule that is compared (``decoder.self_attn``), for data flow and regions;
+            None for a mock that is not an ``nn.Module``.
+        output: picks the tensor for numerics out of what ``call`` returned.
+        context: entered around every call (inference mode, forward context, ...).
+        describe: one line on what this is and how it was built.
+        weights: name -> tensor of every weight, for sharing and for the evidence.
+        no_graph_because: a reason why CUDA-graph capture cannot work here; empty when it can.
+    """
+
+    label: str
+    call: Callable[[], Any]
+    reset: Callable[[], None] = _nothing
+    module: torch.nn.Module | None = None
+    output: Callable[[Any], Any] = _itself
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    describe: str = ""
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    no_graph_because: str = ""
+
+
+@dataclass
+class Sides:
+    """Both sides of a case, the running layer, and what they share.
+
+    Attributes:
+        mock: built standalone, as a collector builds it.
+        reference: the submodule of the full decoder layer, called alone with the inputs that the
+            running layer gave it.
+        in_layer: the full decoder layer running; its ``module`` is the same submodule, whose
+            kernels are those in the region of that module.
+        shared: what the two builders share, one phrase each ("weights: 12 tensors").
+        notes: what the reader of a report must know (reduced sizes, chosen backends).
+        unshared_weights: weights that could not be copied to the mock, with the reason.
+        close: frees what was built.
+    """
+
+    mock: Side
+    reference: Side
+    in_layer: Side | None = None
+    shared: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unshared_weights: tuple[str, ...] = ()
+    close: Callable[[], None] = _nothing

@@ -1,0 +1,125 @@
+"""What the catalogue knows of an operator, and what a framework adapter has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.errors import InputError
+from ops.case import Case
+from ops.sides import Sides
+
+FRAMEWORKS = ("tensorrt_llm", "vllm", "transformers")
+"""Frameworks in the order in which ``auto`` tries them."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether something can run here, and if not why and what to do.
+
+    Attributes:
+        ok: it can run.
+        reason: why (not), as a phrase ("vllm 0.26.0", "vllm is not installed").
+        fix: what to do when it cannot.
+        missing_package: the reason is a package that is absent or too old.
+    """
+
+    ok: bool
+    reason: str
+    fix: str = ""
+    missing_package: bool = False
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How to build a mock that differs on purpose; nothing by default.
+
+    Used to prove that the checks find what they must find, and to ask "what if".
+
+    Attributes:
+        config: model configuration values of the mock alone ({"index_topk": 1024}).
+        case: fields of the case for the mock alone ({"dtype": "float32"}).
+        share_weights: False gives the mock weights of its own.
+    """
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    case: Mapping[str, Any] = field(default_factory=dict)
+    share_weights: bool = True
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """One operator of the catalogue.
+
+    Attributes:
+        name: what users type after ``--op``.
+        title: one line for people.
+        model: the published model whose dimensions are used.
+        dimensions: the configuration values that fix the operator's shapes, by the names of the
+            model's published ``config.json``.
+        submodule: path of the operator inside a decoder layer.
+        heads: key of `dimensions` that is divided by ``--tp``.
+        kernel_patterns: regular expressions, matched against the raw kernel name, of kernels that
+            only this operator launches, by what they do.
+        frameworks: adapters that can build it.
+        mock: which mock an adapter builds: ``module`` (the framework's own submodule, standalone)
+            or the name of another builder of the adapter.
+    """
+
+    name: str
+    title: str
+    model: str
+    dimensions: Mapping[str, Any]
+    submodule: str
+    heads: str
+    kernel_patterns: Mapping[str, str]
+    frameworks: tuple[str, ...]
+    mock: str = "module"
+
+    def local_heads(self, tp: int) -> int:
+        """Heads on one rank.
+
+        Raises:
+            InputError: ``tp`` does not divide the heads.
+        """
+        heads = int(self.dimensions[self.heads])
+        if tp < 1 or heads % tp:
+            divisors = ", ".join(str(d) for d in range(1, heads + 1) if heads % d == 0)
+            raise InputError(
+                f"--tp {tp} does not divide the {heads} heads of {self.model}",
+                fix=f"use one of {divisors}",
+            )
+        return heads // tp
+
+
+class FrameworkAdapter(Protocol):
+    """Builds both sides of a case with one framework; the only place that imports it."""
+
+    name: str
+
+    def availability(self, op: OpSpec) -> Availability:
+        """Whether the framework is installed and can run ``op`` on this machine. Cheap."""
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the framework and of the packages it takes its kernels from."""
+        ...
+
+    def build(
+        self, op: OpSpec, case: Case, device: str, differences: Differences = Differences()
+    ) -> Sides:
+        """Build both sides.
+
+        Args:
+            op: the operator.
+            case: its size.
+            device: ``cuda`` (or ``cuda:N``), ``cpu`` or ``meta``.
+            differences: how the mock is to differ; by default not at all.
+
+        Raises:
+            MissingPackageError: the framework or a part of it is not installed.
+            MissingDeviceError: it cannot run on ``device``.
+            InputError: it cannot build this case.
+        """
+        ...

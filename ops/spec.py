@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from harness.errors import InputError
@@ -65,6 +65,9 @@ class OpSpec:
         frameworks: adapters that can build it.
         mock: which mock an adapter builds: ``module`` (the framework's own submodule, standalone)
             or the name of another builder of the adapter.
+        reduced_dimensions: `dimensions` to shrink for outputs that are really computed on a CPU.
+        reduced_tokens: KV length of that CPU run; large enough that nothing degenerates.
+        recipes: per framework what its adapter has to know to build it (class names and the like).
     """
 
     name: str
@@ -76,6 +79,9 @@ class OpSpec:
     kernel_patterns: Mapping[str, str]
     frameworks: tuple[str, ...]
     mock: str = "module"
+    reduced_dimensions: Mapping[str, Any] = field(default_factory=dict)
+    reduced_tokens: int = 128
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def local_heads(self, tp: int) -> int:
         """Heads on one rank.
@@ -91,6 +97,26 @@ class OpSpec:
                 fix=f"use one of {divisors}",
             )
         return heads // tp
+
+    def reduce_for_cpu(self, case: Case) -> tuple[OpSpec, Case, str]:
+        """The operator and the case at a size that a CPU computes in seconds.
+
+        Returns:
+            The operator with `reduced_dimensions`, the case with at most two requests and a KV
+            length of `reduced_tokens`, and a phrase that says what was reduced.
+        """
+        kv_len = self.reduced_tokens
+        new = 1 if case.phase == "generation" else max(1, kv_len * case.seq_len // case.kv_len)
+        batch = min(case.batch_size, 2)
+        small = replace(case, batch_size=batch, seq_len=new, kv_len=kv_len)
+        smaller = replace(self, dimensions={**self.dimensions, **self.reduced_dimensions})
+        changed = [
+            f"{key} {self.dimensions[key]} -> {value}"
+            for key, value in self.reduced_dimensions.items()
+        ]
+        sizes = f"batch {case.batch_size} -> {batch}, new tokens {case.seq_len} -> {new}"
+        text = f"{sizes}, KV length {case.kv_len} -> {kv_len}, " + ", ".join(changed)
+        return smaller, small, text.rstrip(", ")
 
 
 class FrameworkAdapter(Protocol):

@@ -1,1 +1,37 @@
+"""The checks, in the order in which reports show them. Each is a file with one question."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.align.checks import (
+    conditions,
+    dataflow,
+    graph,
+    in_layer,
+    latency,
+    launch,
+    lists,
+    numerics,
+    order,
+)
+from harness.align.model import CheckResult
+from harness.align.observation import Observation
+
+Check = Callable[[Observation], CheckResult]
+
+CHECKS: dict[str, Check] = {
+    "names": lists.names,
+    "counts": lists.counts,
+    "order": order.order,
+    "missing": lists.missing,
+    "extra": lists.extra,
+    "launch": launch.launch,
+    "latency": latency.latency,
+    "graph": graph.graph,
+    "in layer": in_layer.in_layer,
+    "data flow": dataflow.data_flow,
+    "numerics": numerics.numerics,
+    "conditions": conditions.conditions,
+}
+"""Name -> function from an Observation to a result."""

@@ -1,0 +1,37 @@
+"""Does the submodule launch the same alone as inside its running layer?"""
+
+from __future__ import annotations
+
+from harness.align.checks.common import failed, passed, skipped
+from harness.align.checks.order import matching
+from harness.align.forwards import split_forwards
+from harness.align.model import CheckResult
+from harness.align.observation import Observation
+from harness.names import display_name, identity_keys
+
+
+def in_layer(observed: Observation) -> CheckResult:
+    """The reference called alone launches what it launches inside the running layer, eagerly."""
+    layer, reference = observed.in_layer, observed.reference
+    assert reference is not None
+    if layer is None or layer.eager is None or not layer.eager_forwards:
+        return skipped("in layer", "the reference was not recorded inside a running layer")
+    if not reference.eager_forwards:
+        return skipped("in layer", "the reference was not recorded eagerly")
+    inside = identity_keys(layer.eager_forwards[-1])
+    alone = identity_keys(reference.eager_forwards[-1])
+    around = len(split_forwards(layer.eager)[-1]) - len(inside)
+    if inside == alone:
+        return passed(
+            "in layer",
+            f"the {len(alone)} of the reference alone are those inside the running layer, "
+            f"which launches {around} around them",
+        )
+    lines = []
+    for tag, i, j, k, m in matching(alone, inside).get_opcodes():
+        if tag != "equal":
+            lines += [f"only inside the layer: {display_name(key)}" for key in inside[i:j]]
+            lines += [f"only alone: {display_name(key)}" for key in alone[k:m]]
+    return failed(
+        "in layer", f"{len(alone)} launches alone, {len(inside)} inside the running layer", lines
+    )

@@ -1,0 +1,76 @@
+"""From an Observation to a verdict: run the checks, then apply the precedence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.align.checks import CHECKS
+from harness.align.model import CheckResult, KernelRow, Status, Verdict
+from harness.align.observation import Observation
+from harness.align.table import kernel_table
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdict, the sentence behind it, the checklist and the kernel table."""
+
+    verdict: Verdict
+    summary: str
+    checks: tuple[CheckResult, ...]
+    kernels: tuple[KernelRow, ...]
+
+
+def judge(observed: Observation) -> Judgement:
+    """Make every check of `harness.align.checks.CHECKS` and derive the verdict.
+
+    Precedence: invalid-capture > no-signal > diverged > inconclusive > aligned.
+    """
+    silent = _silence(observed)
+    if silent:
+        reason = f"not made: {silent}"
+        checks = tuple(CheckResult(name, Status.SKIPPED, reason) for name in CHECKS)
+        verdict = Verdict.INVALID_CAPTURE if _incomplete(observed) else Verdict.NO_SIGNAL
+        return Judgement(verdict, silent, checks, ())
+    checks = tuple(_required(check(observed), observed) for check in CHECKS.values())
+    verdict, summary = _verdict(observed, checks)
+    return Judgement(verdict, summary, checks, kernel_table(observed))
+
+
+def _silence(observed: Observation) -> str:
+    """Why there is nothing to compare; empty when there is."""
+    if observed.reference is None:
+        return f"no reference: {observed.reference_missing}"
+    for side, trace in zip((observed.mock, observed.reference), observed.lists, strict=True):
+        if not len(trace):
+            return f"the {side.label} launched nothing that was recorded"
+    return ""
+
+
+def _incomplete(observed: Observation) -> bool:
+    return any(trace.info.incomplete for side in observed.sides for trace in side.traces)
+
+
+def _required(result: CheckResult, observed: Observation) -> CheckResult:
+    if result.status is Status.SKIPPED and result.name in observed.required:
+        return replace(result, status=Status.INCONCLUSIVE, reason=f"required, but {result.reason}")
+    return result
+
+
+def _verdict(observed: Observation, checks: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
+    if _incomplete(observed):
+        return Verdict.INVALID_CAPTURE, _named(checks, "conditions")
+    failures = [result.name for result in checks if result.status is Status.FAIL]
+    if failures:
+        return Verdict.DIVERGED, f"{', '.join(failures)} failed; {_named(checks, failures[0])}"
+    open_ones = [result.name for result in checks if result.status is Status.INCONCLUSIVE]
+    if open_ones:
+        text = f"{', '.join(open_ones)} undecided; {_named(checks, open_ones[0])}"
+        return Verdict.INCONCLUSIVE, text
+    done = sum(result.status in (Status.PASS, Status.KNOWN) for result in checks)
+    left = [result.name for result in checks if result.status is Status.SKIPPED]
+    skipped = f", skipped: {', '.join(left)}" if left else ""
+    return Verdict.ALIGNED, f"{done} of {len(checks)} checks pass{skipped}"
+
+
+def _named(checks: tuple[CheckResult, ...], name: str) -> str:
+    return next(f"{result.name}: {result.reason}" for result in checks if result.name == name)

@@ -1,0 +1,131 @@
+"""What was observed of a case before it is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.align.forwards import split_forwards
+from harness.measure.model import Conditions, GraphTopology, Numerics, PairedMeasurement
+from harness.names import identity_keys
+from harness.record.dataflow import Flow
+from harness.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class SideObservation:
+    """One side: what it launched, what went through it, its graph.
+
+    Attributes:
+        label, describe: as in `ops.sides.Side`.
+        eager: eager forwards, each in a region ``forward``.
+        replay: replays of the side's CUDA graph, likewise; None when there is no graph.
+        flows: tensors at each named submodule; None when the side is not a module.
+        flows_missing: why ``flows`` is None.
+        timed_topology: of the graph that was timed.
+        recorded_topology: of the graph that was captured again and recorded.
+        captured: whether the side can be captured as a CUDA graph; None when not tried.
+        graph_problem: why not, or why its topology or its replays are unknown.
+        region: only activities in this region belong to the operator (the running layer).
+    """
+
+    label: str
+    describe: str
+    eager: Trace | None = None
+    replay: Trace | None = None
+    flows: tuple[Flow, ...] | None = None
+    flows_missing: str = ""
+    timed_topology: GraphTopology | None = None
+    recorded_topology: GraphTopology | None = None
+    captured: bool | None = None
+    graph_problem: str = ""
+    region: str = ""
+
+    @cached_property
+    def eager_forwards(self) -> list[Trace]:
+        """One Trace per eager forward, with only the operator's activities."""
+        return self._forwards(self.eager)
+
+    @cached_property
+    def replay_forwards(self) -> list[Trace]:
+        """One Trace per replay."""
+        return self._forwards(self.replay)
+
+    def _forwards(self, trace: Trace | None) -> list[Trace]:
+        if trace is None:
+            return []
+        forwards = split_forwards(trace)
+        return [each.in_region(self.region) for each in forwards] if self.region else forwards
+
+    @property
+    def traces(self) -> list[Trace]:
+        """Every Trace that was recorded of this side."""
+        return [trace for trace in (self.eager, self.replay) if trace is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Both sides of a case, what was measured of them, and what the reader must know.
+
+    Attributes:
+        mock, reference: the two sides; ``reference`` None when there is none.
+        in_layer: the reference inside the running layer.
+        pair: latency of both, None when not timed.
+        untimed: why not.
+        numerics: outputs compared, None when not.
+        no_numerics: why not.
+        conditions: state of the card around timing, None without a card.
+        tolerance: for the latency ratio, as a fraction.
+        required: names of checks that may not be skipped.
+        reference_missing: why there is no reference and how to name one.
+        unshared_weights: weights that differ between the sides, where sharing was asked for.
+    """
+
+    mock: SideObservation
+    reference: SideObservation | None
+    in_layer: SideObservation | None = None
+    pair: PairedMeasurement | None = None
+    untimed: str = ""
+    numerics: Numerics | None = None
+    no_numerics: str = ""
+    conditions: Conditions | None = None
+    tolerance: float = 0.01
+    required: frozenset[str] = frozenset()
+    reference_missing: str = ""
+    unshared_weights: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> list[SideObservation]:
+        """The observed sides, the running layer last."""
+        return [side for side in (self.mock, self.reference, self.in_layer) if side is not None]
+
+    @cached_property
+    def lists(self) -> tuple[Trace, Trace]:
+        """The lists that are compared: graph replays where both sides have them, else eager.
+
+        One forward of each side; empty Traces where nothing was recorded.
+        """
+        assert self.reference is not None
+        if self.mock.replay_forwards and self.reference.replay_forwards:
+            return self.mock.replay_forwards[-1], self.reference.replay_forwards[-1]
+        return _last(self.mock), _last(self.reference)
+
+    @property
+    def mode(self) -> str:
+        """``graph replay`` or ``eager``: what `lists` holds."""
+        both = self.reference and self.mock.replay_forwards and self.reference.replay_forwards
+        return "graph replay" if both else "eager"
+
+    @cached_property
+    def keys(self) -> tuple[list[str], list[str]]:
+        """Identity of each activity in `lists`, in order."""
+        mock, reference = self.lists
+        return identity_keys(mock), identity_keys(reference)
+
+
+def _last(side: SideObservation) -> Trace:
+    if side.eager_forwards:
+        return side.eager_forwards[-1]
+    if side.eager is None:
+        raise ValueError(f"nothing was recorded of the {side.label}")
+    return side.eager.slice(0, 0)

@@ -1,0 +1,45 @@
+"""How a comparison is to be made, apart from what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from harness.record.base import Recorder
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""``with stage("timing"):`` tells whoever watches what runs now."""
+
+
+@contextmanager
+def quiet(_text: str) -> Iterator[None]:
+    """A stage that tells nobody."""
+    yield
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a comparison is made.
+
+    Attributes:
+        device: ``cuda``, ``cpu`` or ``meta``.
+        recorder: records the kernel lists.
+        recorder_reason: why that one.
+        framework_reason: why that framework.
+        tolerance: for the latency ratio, as a fraction.
+        required: names of checks that may not be skipped.
+        forwards: forwards recorded per side and mode.
+        rounds: pairs of samples; None lets the duration decide.
+        stage: told what runs.
+    """
+
+    device: str
+    recorder: Recorder
+    recorder_reason: str = ""
+    framework_reason: str = ""
+    tolerance: float = 0.01
+    required: frozenset[str] = frozenset()
+    forwards: int = 5
+    rounds: int | None = None
+    stage: Stage = quiet

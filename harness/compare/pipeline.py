@@ -1,0 +1,214 @@
+"""The order of a run: time every case untraced, and only then trace each of them.
+
+A process that has traced stays slower, so no case of a run is timed after another was recorded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.align.judge import judge
+from harness.align.model import Alignment
+from harness.align.observation import Observation
+from harness.compare.options import Options
+from harness.compare.recording import observe_layer, observe_side
+from harness.compare.timing import Timed, numerics_or_reason, observe_untraced
+from harness.errors import InputError
+from harness.measure.model import Numerics
+from harness.report.environment import environment
+from harness.report.side import side_json
+from harness.trace import Trace
+from ops.case import Case
+from ops.sides import Sides
+from ops.spec import Differences, FrameworkAdapter, OpSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """An alignment and the Traces behind it, by side label and mode (``mock eager``)."""
+
+    alignment: Alignment
+    traces: dict[str, Trace]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case of a run.
+
+    Attributes:
+        op, case, adapter: what to build and with what.
+        differences: how the mock is to differ; by default not at all.
+        altered: changes both sides after they were built (planted differences of benchmarks).
+    """
+
+    op: OpSpec
+    case: Case
+    adapter: FrameworkAdapter
+    differences: Differences = Differences()
+    altered: Callable[[Sides], Sides] | None = None
+
+    def build(self, device: str) -> Sides:
+        """Both sides on ``device``.
+
+        Raises:
+            InputError: this process is one rank of several.
+        """
+        _refuse_ranks()
+        return self._altered(self.adapter.build(self.op, self.case, device, self.differences))
+
+    def build_reduced(self) -> tuple[Sides, str]:
+        """Both sides at a size that a CPU computes, and what was reduced."""
+        op, case, text = self.op.reduce_for_cpu(self.case)
+        return self._altered(self.adapter.build(op, case, "cpu", self._reduced(op))), text
+
+    def _altered(self, sides: Sides) -> Sides:
+        return self.altered(sides) if self.altered else sides
+
+    def _reduced(self, op: OpSpec) -> Differences:
+        """The differences at the reduced size: a changed size keeps its distance or its ratio."""
+        config = {
+            key: value * op.dimensions[key] // self.op.dimensions[key]
+            if key in self.op.reduced_dimensions
+            else value
+            for key, value in self.differences.config.items()
+        }
+        case = self.op.reduce_for_cpu(self.case)[1]
+        sizes = {
+            key: getattr(case, key) + value - getattr(self.case, key)
+            if isinstance(value, int)
+            else value
+            for key, value in self.differences.case.items()
+        }
+        return replace(self.differences, config=config, case=sizes)
+
+
+def _refuse_ranks() -> None:
+    import torch
+
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        ranks = distributed.get_world_size()
+        if ranks > 1:
+            raise InputError(
+                f"this process is one of {ranks} ranks, and --tp stands for the local head count "
+                "of a single one",
+                fix="run it in a process without a process group",
+            )
+
+
+def run(jobs: Sequence[Job], options: Options) -> Iterator[Compared]:
+    """Compare every job; all are timed before the first is recorded.
+
+    Yields:
+        One result per job, in order, as soon as its recording is judged.
+    """
+    keep = len(jobs) == 1  # one case is built once; several would not fit into memory together
+    timed: list[tuple[Timed, Sides | None]] = []
+    for job in jobs:
+        sides = _built(job, options)
+        timed.append((_timed(job, sides, options), sides if keep else None))
+        if not keep:
+            sides.close()
+    for job, (before, kept) in zip(jobs, timed, strict=True):
+        sides = kept or _built(job, options)
+        yield record_and_judge(sides, before, options, job.case.to_dict())
+        sides.close()
+
+
+def _built(job: Job, options: Options) -> Sides:
+    with options.stage(f"building {job.case}"):
+        return job.build(options.device)
+
+
+def _timed(job: Job, sides: Sides, options: Options) -> Timed:
+    with options.stage("numerics"):
+        numerics, reason = _numerics(job, sides, options.device)
+    return observe_untraced(sides, options, numerics, reason)
+
+
+def _numerics(job: Job, sides: Sides, device: str) -> tuple[Numerics | None, str]:
+    if device != "meta":
+        tokens = f"{device}, {job.case.new_tokens} tokens"
+        return numerics_or_reason(sides, tokens)
+    reduced, text = job.build_reduced()
+    try:
+        return numerics_or_reason(reduced, f"computed on the CPU at a reduced size: {text}")
+    finally:
+        reduced.close()
+
+
+def record_and_judge(
+    sides: Sides, timed: Timed, options: Options, case: dict[str, Any]
+) -> Compared:
+    """Record both sides and the running layer, and judge what was observed."""
+    mock = observe_side(sides.mock, options, timed)
+    reference = observe_side(sides.reference, options, timed)
+    layer = observe_layer(sides.in_layer, options) if sides.in_layer else None
+    observed = Observation(
+        mock,
+        reference,
+        layer,
+        pair=timed.pair.measurement if timed.pair else None,
+        untimed=timed.untimed,
+        numerics=timed.numerics,
+        no_numerics=timed.no_numerics,
+        conditions=timed.conditions,
+        tolerance=options.tolerance,
+        required=options.required,
+        unshared_weights=sides.unshared_weights,
+    )
+    return conclude(observed, options, case, sides.shared, sides.notes)
+
+
+def conclude(
+    observed: Observation,
+    options: Options,
+    case: dict[str, Any],
+    shared: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Compared:
+    """Judge an observation and put everything that a report shows into an Alignment."""
+    found = judge(observed)
+    share_note = (f"both sides share only: {', '.join(shared)}",) if shared else ()
+    alignment = Alignment(
+        case=case,
+        verdict=found.verdict,
+        summary=found.summary,
+        checks=found.checks,
+        kernels=found.kernels,
+        recorder=options.recorder.name,
+        recorder_reason=options.recorder_reason,
+        framework_reason=options.framework_reason,
+        sides=_sides(observed),
+        environment=environment(sys.argv),
+        notes=(*share_note, *notes),
+        tolerance=options.tolerance,
+    )
+    traces = {
+        f"{side.label} {mode}": trace
+        for side in observed.sides
+        for mode, trace in (("eager", side.eager), ("replay", side.replay))
+        if trace is not None
+    }
+    return Compared(alignment, traces)
+
+
+def _sides(observed: Observation) -> dict[str, Any]:
+    measured = {}
+    if observed.pair is not None:
+        measured = {"mock": observed.pair.mock, "reference": observed.pair.reference}
+    return {
+        side.label: side_json(
+            side.describe,
+            side.eager_forwards[-1] if side.eager_forwards else None,
+            side.replay_forwards[-1] if side.replay_forwards else None,
+            measured.get(side.label),
+            list(side.flows) if side.flows is not None else None,
+            side.recorded_topology or side.timed_topology,
+            side.graph_problem,
+        )
+        for side in observed.sides
+    }

@@ -1,0 +1,70 @@
+"""What a session collects while its block runs: pairs to be compared when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ops.case import Case
+from ops.sides import Side
+
+if TYPE_CHECKING:
+    import torch
+
+NO_REFERENCE = (
+    "no reference for this call; name one: align_op(..., phase=, batch_size=, kv_len=) or "
+    "align_op(..., case=lambda call: {...}) lets the operator build it, "
+    "align_op(..., reference=callable) gives it"
+)
+
+
+@dataclass
+class Entry:
+    """One alignment to make.
+
+    Attributes:
+        mock: the side that stands for the benchmark.
+        reference: the side that stands for the model, or None until one is known.
+        case: lets the operator build the reference, or None.
+        shared_weights: both sides are known to hold the same weights.
+        label: what to call it in messages.
+    """
+
+    mock: Side
+    reference: Side | None = None
+    case: Case | None = None
+    shared_weights: bool = False
+    label: str = ""
+
+
+def side_of(
+    label: str,
+    call: Callable[[], Any],
+    module: torch.nn.Module | None,
+    reset: Callable[[], None] | None,
+    describe: str,
+) -> Side:
+    """A side from a user's callable."""
+    return Side(
+        label,
+        call,
+        reset or _nothing,
+        module,
+        output=_first_tensor,
+        context=nullcontext,
+        describe=describe,
+        weights=dict(module.named_parameters()) if module is not None else {},
+    )
+
+
+def _nothing() -> None:
+    return None
+
+
+def _first_tensor(result: Any) -> Any:
+    """The first tensor of what a call returned: modules return tuples with their caches."""
+    if isinstance(result, (tuple, list)) and result:
+        return _first_tensor(result[0])
+    return result

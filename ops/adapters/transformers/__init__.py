@@ -1,0 +1,65 @@
+"""Adapter for Hugging Face transformers: the real decoder layer of the real model class.
+
+Its attention has the structure of the production operator but not its kernels (dense masks,
+fp32 scores), and it runs anywhere: on CUDA, on the CPU, and at full size on the meta device.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from harness.errors import MissingPackageError
+from ops.case import Case
+from ops.sides import Sides
+from ops.spec import Availability, Differences, OpSpec
+
+MINIMUM = (5, 17)
+PIP = "pip install 'transformers>=5.17,<6'"
+
+
+class TransformersAdapter:
+    """Builds both sides from transformers' model classes."""
+
+    name = "transformers"
+
+    def availability(self, op: OpSpec) -> Availability:
+        """Whether transformers is installed, new enough, and has the model."""
+        if importlib.util.find_spec("transformers") is None:
+            return Availability(
+                False, "transformers is not installed", f"run {PIP}", missing_package=True
+            )
+        found = self.versions()["transformers"]
+        if tuple(int(part) for part in found.split(".")[:2]) < MINIMUM:
+            return Availability(
+                False,
+                f"transformers {found} is older than {'.'.join(map(str, MINIMUM))}",
+                f"run {PIP}",
+                missing_package=True,
+            )
+        model_type = op.recipes[self.name]["model_type"]
+        if importlib.util.find_spec(f"transformers.models.{model_type}") is None:
+            return Availability(
+                False, f"transformers {found} has no {model_type}", f"run {PIP}", True
+            )
+        return Availability(True, f"transformers {found}")
+
+    def versions(self) -> dict[str, str]:
+        """Version of transformers; its kernels are torch's."""
+        try:
+            return {"transformers": version("transformers")}
+        except PackageNotFoundError as error:
+            raise MissingPackageError("transformers is not installed", fix=f"run {PIP}") from error
+
+    def build(
+        self, op: OpSpec, case: Case, device: str, differences: Differences = Differences()
+    ) -> Sides:
+        """Build both sides on ``device``; see `ops.spec.FrameworkAdapter.build`."""
+        from ops.adapters.transformers.build import build_sides
+
+        state = self.availability(op)
+        if not state.ok:
+            raise MissingPackageError(state.reason, fix=state.fix)
+        recipe: dict[str, Any] = dict(op.recipes[self.name])
+        return build_sides(op, recipe, case, device, differences)

@@ -1,0 +1,139 @@
+"""What reaches a layer and its attention while the serving path runs, and calls that repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ops.adapters.vllm.engine import Engine
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Call:
+    """Arguments of one call of a module and the forward context it ran in."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    forward_context: Any
+
+
+def hidden_states(call: Call) -> torch.Tensor:
+    """The hidden states [tokens, hidden] among the arguments: the one 2-D floating tensor."""
+    import torch
+
+    values = (*call.args, *call.kwargs.values())
+    found = [v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    if len(found) != 1 or found[0].dim() != 2:
+        shapes = [tuple(tensor.shape) for tensor in found]
+        raise AssertionError(f"expected one tensor of hidden states among the inputs, got {shapes}")
+    return found[0]
+
+
+@contextmanager
+def captured(module: torch.nn.Module) -> Iterator[list[Call]]:
+    """Note every call of ``module`` while the block runs; floating tensors are copied.
+
+    They are copied because vLLM's fused residual additions write into their inputs.
+    """
+    from vllm.forward_context import get_forward_context
+
+    calls: list[Call] = []
+
+    def hook(_module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        copies = {name: _own(value) for name, value in kwargs.items()}
+        calls.append(Call(tuple(_own(value) for value in args), copies, get_forward_context()))
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def _own(value: Any) -> Any:
+    import torch
+
+    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.clone() if floating else value
+
+
+class Replay:
+    """Calls a layer, or its attention alone, again with what a running model gave them.
+
+    Args:
+        engine: of the model.
+        layer: the decoder layer.
+        attention: its submodule that is compared.
+        layer_call, attention_call: what was captured in one forward of the model.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        layer: torch.nn.Module,
+        attention: torch.nn.Module,
+        layer_call: Call,
+        attention_call: Call,
+    ) -> None:
+        self.engine = engine
+        self.layer = layer
+        self.attention = attention
+        self._layer_call = layer_call
+        self._attention_call = attention_call
+        self._state = self._host_state()
+
+    def call_alone(self) -> Any:
+        """The attention with the inputs that the running layer gave it."""
+        return self.attention(*self._attention_call.args, **self._attention_call.kwargs)
+
+    def call_layer(self) -> Any:
+        """The whole layer.
+
+        Its fused residual addition writes into its input, so each call gets a copy; the copy is
+        made outside of the attention's region.
+        """
+        args = tuple(_own(value) for value in self._layer_call.args)
+        kwargs = {name: _own(value) for name, value in self._layer_call.kwargs.items()}
+        return self.layer(*args, **kwargs)
+
+    def context(self) -> AbstractContextManager[None]:
+        """The captured forward context."""
+        return self.engine.forward_scope(self._attention_call.forward_context)
+
+    def reset(self) -> None:
+        """Assert that slots, lengths and caches are those of the captured forward.
+
+        A call writes the same tokens to the same slots, so nothing has to be put back.
+        """
+        if self._host_state() != self._state:
+            raise AssertionError(
+                "the attention metadata or the KV caches changed after the forward was captured"
+            )
+
+    def _host_state(self) -> list[Any]:
+        return host_state(self.engine, self._attention_call.forward_context)
+
+
+def host_state(engine: Engine, forward_context: Any) -> list[Any]:
+    """What identifies the KV state of a forward, read on the host: it launches nothing."""
+    state: list[Any] = []
+    for name, metadata in sorted(forward_context.attn_metadata.items()):
+        for key, value in sorted(vars(metadata).items()):
+            state.append((name, key, _plain(value)))
+    for name, layer in sorted(engine.layers.items()):
+        state.append((name, "kv_cache", _plain(layer.kv_cache)))
+    return state
+
+
+def _plain(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        where = value.tolist() if value.device.type == "cpu" else value.data_ptr()
+        return (tuple(value.shape), tuple(value.stride()), str(value.dtype), where)
+    return value if isinstance(value, (int, float, str, bool, type(None))) else type(value).__name__

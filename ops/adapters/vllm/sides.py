@@ -1,0 +1,132 @@
+"""What was built, as the sides that the rest of the project calls."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ops.adapters.vllm import packages, plan
+from ops.adapters.vllm.config import BACKEND, VOCABULARY
+from ops.adapters.vllm.reference import NOTES, Reference, ReferenceKind
+from ops.sides import Side, Sides
+from ops.spec import OpSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Mock(Protocol):
+    """A mock: fills its cache with `run`, then repeats the step of `prepare` with `call`."""
+
+    @property
+    def module(self) -> torch.nn.Module | None:
+        """The module that is compared, if it is one."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """Every weight by name."""
+        ...
+
+    def run(self, step: plan.Step, hidden_states: torch.Tensor) -> Any:
+        """One forward of a prefill step over [tokens, hidden]."""
+        ...
+
+    def prepare(self, step: plan.Step, hidden_states: torch.Tensor) -> None:
+        """Make the inputs of `call`."""
+        ...
+
+    def call(self) -> Any:
+        """One forward."""
+        ...
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Entered around `call`."""
+        ...
+
+    def reset(self) -> None:
+        """Assert the KV state."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+def make_sides(
+    op: OpSpec, kind: ReferenceKind, mock: Mock, reference: Reference, unshared: list[str]
+) -> Sides:
+    """Wrap what was built; ``unshared`` has a phrase per weight that could not be copied."""
+    import torch
+
+    replay = reference.replay
+    place = f"{type(replay.layer).__name__}.{op.submodule}"
+    names = dict(replay.attention.named_parameters())
+    own = sum("only in the mock" in text or "in the reference, [" in text for text in unshared)
+    apart = "weights are not shared, on request" in unshared
+    copied = 0 if apart else len(mock.weights) - own
+
+    def close() -> None:
+        mock.close()
+        reference.close()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    return Sides(
+        mock=Side(
+            "mock",
+            mock.call,
+            mock.reset,
+            mock.module,
+            context=mock.context,
+            describe=_describe_mock(mock),
+            weights=mock.weights,
+        ),
+        reference=Side(
+            "reference",
+            replay.call_alone,
+            replay.reset,
+            replay.attention,
+            context=replay.context,
+            describe=f"{place} called alone with the inputs that the running layer gave it",
+            weights=names,
+        ),
+        in_layer=Side(
+            "in layer",
+            replay.call_layer,
+            replay.reset,
+            replay.attention,
+            context=replay.context,
+            describe=f"{place} inside the running {type(replay.layer).__name__}",
+            weights=names,
+        ),
+        shared=(
+            "configuration values",
+            f"{copied} weight tensors, copied by name",
+            "hidden states entering the submodule",
+        ),
+        notes=(*_notes(kind), *reference.remarks),
+        unshared_weights=tuple(unshared),
+        close=close,
+    )
+
+
+def _describe_mock(mock: Mock) -> str:
+    if mock.module is None:
+        return "attention put together from single TensorRT-LLM, DeepGEMM and FlashMLA kernels"
+    name = type(mock.module).__name__
+    return f"{name} built alone with an engine configuration, caches and metadata of its own"
+
+
+def _notes(kind: ReferenceKind) -> tuple[str, ...]:
+    absent = packages.absent_guided_decoding()
+    stood_in = f"guided decoding is left out ({', '.join(absent)} not installed)"
+    return (
+        NOTES[kind],
+        f"eager serving (enforce_eager), KV cache auto = bfloat16, attention backend {BACKEND}",
+        f"one layer with a dense MLP, vocabulary {VOCABULARY}; the operator has its full size",
+        *([stood_in] if absent else []),
+    )

@@ -1,0 +1,67 @@
+"""The state around a measurement, without a card."""
+
+import sys
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from harness.measure import conditions
+from harness.measure.conditions import Calibration, ConditionsWatch, read_card
+from harness.measure.nvml import nvml
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Calibration figures that grow once the process has traced; returns the state."""
+    state = {"traced": False}
+
+    def cost():
+        return Calibration(12.5, 1.4) if state["traced"] else Calibration(10.0, 1.0)
+
+    monkeypatch.setattr(conditions, "_untraced", None)
+    monkeypatch.setattr(conditions, "has_traced", lambda: state["traced"])
+    monkeypatch.setattr(conditions, "launch_cost", cost)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    return state
+
+
+def test_without_nvml_the_reading_is_empty_and_says_why(monkeypatch):
+    nvml.cache_clear()
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    reading, problem = read_card("cuda:0", busy=True)
+    assert reading == {}
+    assert "nvidia-ml-py" in problem
+
+
+def test_a_watch_without_nvml_says_why_instead_of_raising(figures, monkeypatch):
+    nvml.cache_clear()
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    found = ConditionsWatch("cuda").finish()
+    assert found.before == found.after == {}
+    assert "nvidia-ml-py" in found.unavailable
+    assert not found.traced_before
+
+
+def test_a_watch_keeps_both_readings_apart(figures, monkeypatch):
+    readings = iter([({"sm_clock_mhz": 1980}, ""), ({"sm_clock_mhz": 1965}, "")])
+    monkeypatch.setattr(conditions, "read_card", lambda device, busy: next(readings))
+    found = ConditionsWatch("cuda").finish()
+    assert (found.before["sm_clock_mhz"], found.after["sm_clock_mhz"]) == (1980, 1965)
+    assert found.unavailable == ""
+    assert found.residual == {}
+
+
+def test_what_tracing_left_behind_is_the_difference_to_before_it(figures, monkeypatch):
+    monkeypatch.setattr(conditions, "read_card", lambda device, busy: ({}, ""))
+    ConditionsWatch("cuda").finish()
+    figures["traced"] = True
+    found = ConditionsWatch("cuda").finish()
+    assert found.traced_before
+    assert found.residual == pytest.approx({"launch_us_added": 2.5, "replay_node_us_added": 0.4})
+
+
+def test_a_process_that_traced_first_has_no_figures_to_compare_with(figures):
+    figures["traced"] = True
+    conditions.calibrate_before_tracing()
+    assert conditions.residual() == {}

@@ -104,7 +104,9 @@ class Numerics:
         max_abs: largest absolute difference.
         rel_l2: ||mock - reference|| / ||reference||.
         bitwise: every element is equal.
-        rtol, atol: tolerance per element, by dtype (torch.testing's defaults).
+        rtol, atol: tolerance per element (see `harness.measure.numerics.compare_outputs`).
+        noise: largest absolute difference between repeated calls of the reference; 0.0 when it is
+            deterministic.
         mismatched: share of elements beyond the tolerance, 0 to 1.
         finite: all elements of both are finite.
         elements: number of elements compared.
@@ -122,4 +124,5 @@ class Numerics:
     finite: bool
     elements: int
     where: str
+    noise: float = 0.0
     problem: str = ""

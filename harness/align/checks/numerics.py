@@ -25,6 +25,8 @@ def numerics(observed: Observation) -> CheckResult:
         f"{found.mismatched:.2%} of {found.elements} beyond rtol {found.rtol:.0e} "
         f"and atol {found.atol:.0e}"
     )
+    if found.noise:
+        figures += f"; the reference differs from itself by up to {found.noise:.2e}"
     if not found.finite:
         figures += ", not finite"
     return CheckResult(

@@ -1,0 +1,205 @@
+"""Checks on hand-made observations, for what equal real sides never show."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from harness.align.checks.conditions import conditions
+from harness.align.checks.graph import graph
+from harness.align.checks.latency import latency
+from harness.align.judge import judge
+from harness.align.model import Status, Verdict
+from harness.align.observation import Observation, SideObservation
+from harness.measure.model import (
+    Conditions,
+    GraphTopology,
+    Measurement,
+    Numerics,
+    PairedMeasurement,
+)
+from harness.trace import Trace, TraceInfo, activities_table, regions_table
+
+GEMM = "nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_TNT"
+TOPK = "_ZN4vllm17topKPerRowPrefillILi512ELb0EEEvv"
+CARD = {"sm_clock_mhz": 1980, "power_limit_w": 700.0, "temperature_c": 50, "throttled": False}
+
+
+def trace(*names: str, grid: int = 8, stream: int = 7, incomplete: tuple[str, ...] = ()) -> Trace:
+    rows = [
+        {
+            "kind": "kernel",
+            "name": name,
+            "start_ns": 10 * at,
+            "end_ns": 10 * at + 5,
+            "stream": stream,
+            "grid": [grid, 1, 1],
+            "block": [128, 1, 1],
+            "region": 1,
+        }
+        for at, name in enumerate(names)
+    ]
+    regions = regions_table([{"id": 1, "name": "forward"}])
+    return Trace(activities_table(rows), TraceInfo("cupti", incomplete=incomplete), regions)
+
+
+def side(label: str, *names: str, **changes: object) -> SideObservation:
+    made = SideObservation(label, label, eager=trace(*names), replay=trace(*names), captured=True)
+    return replace(made, **changes)
+
+
+def pair(ratio: float, ci95: tuple[float, float]) -> PairedMeasurement:
+    noise = random.Random(0)
+    reference = tuple(1 + noise.gauss(0, 1e-4) for _ in range(40))
+    mock = tuple(ratio * value for value in reference)
+    return PairedMeasurement(
+        Measurement("mock", mock, 4, "graph"),
+        Measurement("reference", reference, 4, "graph"),
+        ratio,
+        ci95,
+        "bootstrap",
+    )
+
+
+def observation(**changes: object) -> Observation:
+    same = Numerics(0.0, 0.0, True, 1e-2, 1e-3, 0.0, True, 10, "cuda")
+    made = Observation(
+        side("mock", GEMM, TOPK),
+        side("reference", GEMM, TOPK),
+        pair=pair(1.0, (0.999, 1.001)),
+        numerics=same,
+        conditions=Conditions(CARD, CARD),
+    )
+    return replace(made, **changes)
+
+
+def statuses(observed: Observation) -> dict[str, Status]:
+    return {check.name: check.status for check in judge(observed).checks}
+
+
+def test_equal_observations_are_aligned():
+    assert judge(observation()).verdict is Verdict.ALIGNED
+
+
+@pytest.mark.parametrize(
+    ("interval", "status"),
+    [
+        ((0.995, 1.009), Status.PASS),
+        ((1.011, 1.02), Status.FAIL),
+        ((0.97, 0.985), Status.FAIL),
+        ((0.995, 1.011), Status.INCONCLUSIVE),
+        ((0.9, 1.1), Status.INCONCLUSIVE),
+    ],
+)
+def test_latency_passes_inside_fails_outside_and_is_open_across_the_edge(interval, status):
+    assert latency(observation(pair=pair(1.0, interval))).status is status
+
+
+def test_a_kernel_that_is_only_in_the_reference_is_missing():
+    found = statuses(observation(mock=side("mock", GEMM)))
+    failed = {name for name, status in found.items() if status is Status.FAIL}
+    assert failed == {"names", "counts", "order", "missing"}
+
+
+def test_the_same_kernels_in_another_order_fail_order_alone():
+    found = statuses(observation(mock=side("mock", TOPK, GEMM)))
+    assert [name for name, status in found.items() if status is Status.FAIL] == ["order"]
+
+
+def test_another_grid_of_the_same_kernel_fails_launch_alone():
+    other = trace(GEMM, TOPK, grid=4)
+    found = statuses(observation(mock=side("mock", eager=other, replay=other)))
+    assert [name for name, status in found.items() if status is Status.FAIL] == ["launch"]
+
+
+def test_stream_ids_are_not_compared():
+    other = trace(GEMM, TOPK, stream=99)
+    assert judge(observation(mock=side("mock", eager=other, replay=other))).verdict == "aligned"
+
+
+def test_only_one_side_captured_fails_the_graph_check():
+    alone = side("mock", GEMM, TOPK, replay=None, captured=False, graph_problem="it syncs")
+    result = graph(observation(mock=alone))
+    assert result.status is Status.FAIL
+    assert "it syncs" in result.details[0]
+
+
+def test_neither_side_captured_is_the_same_behaviour():
+    alone = {"replay": None, "captured": False, "graph_problem": "it syncs"}
+    observed = observation(
+        mock=side("mock", GEMM, **alone), reference=side("reference", GEMM, **alone)
+    )
+    assert graph(observed).status is Status.PASS
+
+
+def test_a_replay_that_launches_something_else_than_eager_fails_the_graph_check():
+    observed = observation(mock=side("mock", GEMM, TOPK, eager=trace(GEMM, GEMM, TOPK)))
+    result = graph(observed)
+    assert result.status is Status.FAIL
+    assert any("only eager launches" in line for line in result.details)
+
+
+def test_a_recorded_graph_that_is_not_the_timed_one_fails_the_graph_check():
+    timed = GraphTopology((("kernel", GEMM), ("kernel", TOPK)), ((0, 1),))
+    recorded = GraphTopology((("kernel", GEMM),), ())
+    mock = side("mock", GEMM, TOPK, timed_topology=timed, recorded_topology=recorded)
+    assert any("not the timed one" in line for line in graph(observation(mock=mock)).details)
+
+
+def test_dropped_records_invalidate_the_capture_whatever_else_failed():
+    lossy = trace(GEMM, incomplete=("3 records were dropped",))
+    found = judge(observation(mock=side("mock", eager=lossy, replay=lossy)))
+    assert found.verdict is Verdict.INVALID_CAPTURE
+    assert found.verdict.exit_code == 3
+
+
+def test_a_side_that_launches_nothing_has_no_signal():
+    found = judge(observation(mock=side("mock", eager=trace(), replay=None)))
+    assert found.verdict is Verdict.NO_SIGNAL
+    assert "the mock launched nothing" in found.summary
+
+
+def test_no_reference_has_no_signal_and_says_why():
+    found = judge(observation(reference=None, reference_missing="name one"))
+    assert (found.verdict, "name one" in found.summary) == (Verdict.NO_SIGNAL, True)
+
+
+def test_hardware_throttling_leaves_the_verdict_open():
+    hot = {**CARD, "throttled": True, "clock_event_reasons": ["hw_thermal_slowdown"]}
+    found = judge(observation(conditions=Conditions(CARD, hot)))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "conditions" in found.summary
+
+
+def test_sagging_clocks_are_shown_but_interleaved_sides_stay_comparable():
+    result = conditions(observation(conditions=Conditions(CARD, {**CARD, "sm_clock_mhz": 1700})))
+    assert result.status is Status.PASS
+    assert "1980 -> 1700 MHz" in result.reason
+
+
+def test_a_ratio_that_moves_during_timing_leaves_the_verdict_open():
+    steady = pair(1.0, (0.999, 1.001))
+    moved = tuple(v * (1.0 if at < 20 else 1.05) for at, v in enumerate(steady.mock.samples_ms))
+    drifting = replace(steady, mock=replace(steady.mock, samples_ms=moved))
+    result = conditions(observation(pair=drifting))
+    assert result.status is Status.INCONCLUSIVE
+    assert "the ratio moved" in result.details[0]
+
+
+def test_a_structural_failure_outranks_an_open_latency():
+    observed = observation(mock=side("mock", GEMM), pair=pair(1.0, (0.99, 1.02)))
+    assert judge(observed).verdict is Verdict.DIVERGED
+
+
+def test_a_required_check_that_is_skipped_leaves_the_verdict_open():
+    observed = observation(numerics=None, no_numerics="no module", required=frozenset({"numerics"}))
+    assert judge(observed).verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_kernel_table_counts_and_times_each_side():
+    rows = {row.name: row for row in judge(observation(mock=side("mock", GEMM, GEMM))).kernels}
+    assert (rows[GEMM].match, rows[GEMM].mock_count, rows[GEMM].reference_count) == ("#", 2, 1)
+    assert rows[TOPK].match == "-"
+    assert rows[GEMM].mock_us == pytest.approx(0.010)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from harness.record.regions import region
 
 LAUNCHES = 7_000
 """Each leaves a kernel, an API and a correlation record: 21,000 in all."""
+
+
+BOUND_US = 2.0
+"""What decoding a raw record may cost, in µs."""
 
 
 def launch_us(tensor: torch.Tensor) -> float:
@@ -65,6 +70,7 @@ def main() -> None:
     }
     print({key: value for key, value in figures.items() if key != "runs"})
     write_result("decode", arguments.out, figures)
+    sys.exit(not figures["all_complete"] or figures["decode_us_per_record_median"] >= BOUND_US)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def main() -> None:
         rows.append({"error": traceback.format_exc(limit=8)})
         traceback.print_exc()
     write_result(f"alignment_{op.name}_{adapter.name}", arguments.out, rows)
+    wanted_verdict = "diverged" if op.mock == "kernels" else "aligned"
+    sys.exit(any(line.get("verdict") != wanted_verdict for line in rows))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python -m benchmarks.planted --framework transformers --out OUT
 from __future__ import annotations
 
 import argparse
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def main() -> None:
         start = f"{line['outcome']:7} {line['phase']:10} {line['plant']:32}"
         print(f"{start} {line['expected_check']}: {said}")
     write_result(f"planted_{name}", arguments.out, rows)
+    sys.exit(any(line["outcome"] == "missed" for line in rows))
 
 
 if __name__ == "__main__":

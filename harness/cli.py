@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,9 +29,11 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None) -> in
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = command.main(arguments, standalone_mode=False)
-        sys.stdout.flush()
     except HarnessError as error:
         return _fail(str(error), error.exit_code, "--debug" in arguments)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else command.name
         return _fail(f"{error.format_message().rstrip('.')}; see {where} --help", EXIT_USAGE)
@@ -40,10 +41,6 @@ def run_command(command: click.Command, argv: Sequence[str] | None = None) -> in
         return _fail(error.format_message(), EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has left; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001  the one place that catches all, to say exit 70
         text = f"internal error: {type(error).__name__}: {error}"
         return _fail(text, EXIT_INTERNAL, "--debug" in arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ops.spec import OpSpec
@@ -66,14 +67,10 @@ DSA = OpSpec(
     },
 )
 
-DSA_KERNELS = OpSpec(
+DSA_KERNELS = replace(
+    DSA,
     name="dsa-kernels",
     title="DSA put together from single kernels; known to differ from the layer",
-    model="DeepSeek-V3.2",
-    dimensions=DEEPSEEK_V32,
-    submodule="self_attn",
-    heads="num_attention_heads",
-    kernel_patterns=KERNEL_PATTERNS,
     frameworks=("vllm",),
     mock="kernels",
 )

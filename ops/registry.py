@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from importlib import import_module
 from importlib.metadata import entry_points
 
 from harness.errors import InputError, MissingPackageError
+from harness.plugins import load_plugin, plugin_names
 from ops.dsa import DSA, DSA_KERNELS
-from ops.spec import FRAMEWORKS, Availability, FrameworkAdapter, OpSpec
+from ops.spec import Availability, FrameworkAdapter, OpSpec
 
 OPS_GROUP = "harness.ops"
 FRAMEWORKS_GROUP = "harness.frameworks"
 BUILT_IN_OPS = (DSA, DSA_KERNELS)
+# in the order in which ``auto`` tries them
 BUILT_IN_ADAPTERS = {
     "tensorrt_llm": "ops.adapters.tensorrt_llm:TensorrtLlmAdapter",
     "vllm": "ops.adapters.vllm:VllmAdapter",
@@ -59,23 +60,18 @@ def adapter(name: str) -> FrameworkAdapter:
     Raises:
         InputError: no adapter has this name.
     """
-    if name in BUILT_IN_ADAPTERS:
-        module, _, attribute = BUILT_IN_ADAPTERS[name].partition(":")
-        made: FrameworkAdapter = getattr(import_module(module), attribute)()
-        return made
-    for entry in entry_points(group=FRAMEWORKS_GROUP):
-        if entry.name == name:
-            loaded: FrameworkAdapter = entry.load()()
-            return loaded
-    raise InputError(
-        f"unknown framework {name!r}", fix=f"use auto or one of {', '.join(framework_names())}"
-    )
+    found = load_plugin(name, FRAMEWORKS_GROUP, BUILT_IN_ADAPTERS)
+    if found is None:
+        raise InputError(
+            f"unknown framework {name!r}", fix=f"use auto or one of {', '.join(framework_names())}"
+        )
+    made: FrameworkAdapter = found()
+    return made
 
 
 def framework_names() -> list[str]:
     """Names of all adapters, in the order in which ``auto`` tries them."""
-    others = [entry.name for entry in entry_points(group=FRAMEWORKS_GROUP)]
-    return [*FRAMEWORKS, *(name for name in others if name not in FRAMEWORKS)]
+    return plugin_names(FRAMEWORKS_GROUP, BUILT_IN_ADAPTERS)
 
 
 def choose_framework(op: OpSpec, wanted: str) -> tuple[FrameworkAdapter, str]:
@@ -93,13 +89,14 @@ def choose_framework(op: OpSpec, wanted: str) -> tuple[FrameworkAdapter, str]:
         return _named(op, wanted)
     passed_over: list[str] = []
     for name in framework_names():
-        if name not in op.frameworks:
+        if not _may_build(op, name):
             continue
         state = adapter(name).availability(op)
         if state.ok:
             why = f"first that can run here ({state.reason})"
             return adapter(name), why + "".join(f"; {text}" for text in passed_over)
-        passed_over.append(f"{name}: {state.reason}")
+        named = state.reason.startswith(name)
+        passed_over.append(state.reason if named else f"{name}: {state.reason}")
     raise MissingPackageError(
         f"no framework can run {op.name} here ({'; '.join(passed_over)})",
         fix="install one, for example with: pip install 'transformers>=5.17'"
@@ -108,9 +105,14 @@ def choose_framework(op: OpSpec, wanted: str) -> tuple[FrameworkAdapter, str]:
     )
 
 
+def _may_build(op: OpSpec, framework: str) -> bool:
+    """Whether to ask an adapter at all; adapters of other packages know best what they build."""
+    return framework in op.frameworks or framework not in BUILT_IN_ADAPTERS
+
+
 def _named(op: OpSpec, wanted: str) -> tuple[FrameworkAdapter, str]:
     found = adapter(wanted)
-    if wanted not in op.frameworks:
+    if not _may_build(op, wanted):
         raise InputError(
             f"{op.name} cannot be built with {wanted}", fix=f"use {', '.join(op.frameworks)}"
         )

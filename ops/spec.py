@@ -10,9 +10,6 @@ from harness.errors import InputError
 from ops.case import Case
 from ops.sides import Sides
 
-FRAMEWORKS = ("tensorrt_llm", "vllm", "transformers")
-"""Frameworks in the order in which ``auto`` tries them."""
-
 
 @dataclass(frozen=True)
 class Availability:
@@ -97,6 +94,20 @@ class OpSpec:
                 fix=f"use one of {divisors}",
             )
         return heads // tp
+
+    def validate(self, case: Case) -> None:
+        """Whether the model has such a case.
+
+        Raises:
+            InputError: tp does not divide the heads, or the KV length is beyond the model's.
+        """
+        self.local_heads(case.tp)
+        longest = self.dimensions.get("max_position_embeddings")
+        if longest is not None and case.kv_len > longest:
+            raise InputError(
+                f"kv_len {case.kv_len} is beyond the {longest} positions of {self.model}",
+                fix="lower --kv-len",
+            )
 
     def reduce_for_cpu(self, case: Case) -> tuple[OpSpec, Case, str]:
         """The operator and the case at a size that a CPU computes in seconds.

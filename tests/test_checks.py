@@ -203,3 +203,105 @@ def test_the_kernel_table_counts_and_times_each_side():
     assert (rows[GEMM].match, rows[GEMM].mock_count, rows[GEMM].reference_count) == ("#", 2, 1)
     assert rows[TOPK].match == "-"
     assert rows[GEMM].mock_us == pytest.approx(0.010)
+
+
+def on_streams(*launches: tuple[str, int]) -> Trace:
+    """Kernels in start order, each on its stream."""
+    made = trace(*(name for name, _ in launches))
+    streams = [stream for _, stream in launches]
+    table = made.activities.set_column(
+        made.activities.schema.get_field_index("stream"),
+        "stream",
+        [streams],
+    )
+    return replace(made, activities=table.cast(made.activities.schema))
+
+
+def test_two_streams_that_race_are_the_same_in_either_order():
+    one = on_streams((GEMM, 1), (TOPK, 2), (GEMM, 1))
+    other = on_streams((TOPK, 8), (GEMM, 9), (GEMM, 9))
+    observed = observation(
+        mock=side("mock", eager=one, replay=other),
+        reference=side("reference", eager=other, replay=one),
+    )
+    assert judge(observed).verdict is Verdict.ALIGNED
+
+
+def test_the_same_kernels_on_one_stream_instead_of_two_fail_order():
+    one = on_streams((GEMM, 1), (TOPK, 2))
+    other = on_streams((GEMM, 1), (TOPK, 1))
+    observed = observation(mock=side("mock", eager=other, replay=other))
+    parallel = side("reference", eager=one, replay=one)
+    assert statuses(replace(observed, reference=parallel))["order"] is Status.FAIL
+
+
+def forwards(*lists: tuple[str, ...]) -> Trace:
+    """Several forwards, each with its kernels."""
+    rows = [
+        {"kind": "kernel", "name": name, "start_ns": 100 * at + n, "end_ns": 100 * at + n + 1,
+         "stream": 7, "grid": [8, 1, 1], "block": [128, 1, 1], "region": at}
+        for at, names in enumerate(lists)
+        for n, name in enumerate(names)
+    ]  # fmt: skip
+    regions = regions_table([{"id": at, "name": "forward"} for at in range(len(lists))])
+    return Trace(activities_table(rows), TraceInfo("cupti"), regions)
+
+
+def test_a_kernel_that_only_an_earlier_forward_launches_fails_repeats():
+    uneven = forwards((GEMM, TOPK, TOPK), (GEMM, TOPK))
+    found = statuses(observation(mock=side("mock", eager=uneven, replay=trace(GEMM, TOPK))))
+    assert [name for name, status in found.items() if status is Status.FAIL] == ["repeats"]
+
+
+def test_activities_outside_every_forward_invalidate_the_capture():
+    rows = [*trace(GEMM, TOPK).rows(), {"kind": "kernel", "name": GEMM, "stream": 7}]
+    stray = replace(trace(GEMM), activities=activities_table(rows))
+    found = judge(observation(mock=side("mock", eager=stray, replay=trace(GEMM, TOPK))))
+    assert found.verdict is Verdict.INVALID_CAPTURE
+    assert "belong to no forward" in found.summary
+
+
+def test_lost_records_are_named_also_when_nothing_is_left_to_compare():
+    empty = trace(incomplete=("CUPTI dropped 999 records",))
+    found = judge(observation(mock=side("mock", eager=empty, replay=None)))
+    assert found.verdict is Verdict.INVALID_CAPTURE
+    assert "999 records" in found.summary
+
+
+def test_a_graph_that_was_timed_and_cannot_be_captured_again_fails():
+    timed = GraphTopology((("kernel", GEMM),), ())
+    alone = {"replay": None, "captured": False, "timed_topology": timed, "graph_problem": "oom"}
+    observed = observation(
+        mock=side("mock", GEMM, **alone), reference=side("reference", GEMM, **alone)
+    )
+    assert graph(observed).status is Status.FAIL
+
+
+def test_graphs_that_nothing_is_known_of_leave_the_check_open():
+    blind = {"replay": None, "graph_problem": "graph nodes are not read"}
+    observed = observation(
+        mock=side("mock", GEMM, **blind), reference=side("reference", GEMM, **blind)
+    )
+    assert graph(observed).status is Status.INCONCLUSIVE
+
+
+def test_conditions_that_could_not_be_read_leave_the_verdict_open():
+    assert judge(observation(conditions=Conditions({}, {}))).verdict is Verdict.INCONCLUSIVE
+    traced = Conditions(CARD, CARD, traced_before=True)
+    assert "residual" in conditions(observation(conditions=traced)).details[0]
+
+
+def test_a_reference_that_does_not_repeat_itself_leaves_numerics_open():
+    wild = Numerics(5.0, 1.0, False, 1e-2, 1e-3, 0.5, True, 10, "cuda", 9.0, reproducible=False)
+    assert statuses(observation(numerics=wild))["numerics"] is Status.INCONCLUSIVE
+
+
+def test_names_count_as_one_only_where_that_is_declared_and_shown():
+    from harness.names import SHIPPED
+
+    one, other = "triton_poi_fused_add_0", "triton_poi_fused_add_17"
+    observed = observation(mock=side("mock", one), reference=side("reference", other))
+    assert judge(observed).verdict is Verdict.DIVERGED
+    declared = replace(observed, equivalences=SHIPPED)
+    assert judge(declared).verdict is Verdict.ALIGNED
+    assert any(one in line for line in declared.equated)

@@ -138,3 +138,61 @@ def test_the_module_works_from_a_checkout_and_prints_no_warning():
     assert "ops/" not in done.stderr
     assert done.stdout.splitlines()[0].startswith("recorder")
     assert "VERDICT aligned" in done.stdout.splitlines()[-1]
+
+
+def test_evidence_that_answers_another_question_is_not_resumed(tmp_path, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("nothing is skipped with a GPU")
+    arguments = [*DSA, "--phase", "generation", "--kv-len", "128", "--out", str(tmp_path)]
+    assert run_command(compare, arguments) == 0
+    assert run_command(compare, [*arguments, "--resume", "--require", "latency"]) == 3
+    assert "not resumed" in capsys.readouterr().err
+
+
+def test_a_resumed_case_is_still_shown(tmp_path, capsys):
+    arguments = [*DSA, "--phase", "generation", "--kv-len", "128", "--out", str(tmp_path)]
+    assert run_command(compare, arguments) == 0
+    capsys.readouterr()
+    assert run_command(compare, [*arguments, "--resume"]) == 0
+    streams = capsys.readouterr()
+    assert "aligned" in streams.out
+    assert "resumed" in streams.err
+
+
+def test_json_of_several_cases_is_a_set_of_evidence_that_verifies(tmp_path, capsys):
+    arguments = [*DSA, "--phase", "generation", "--kv-len", "128,192", "--json"]
+    assert run_command(compare, arguments) == 0
+    path = tmp_path / "set.json"
+    path.write_text(capsys.readouterr().out)
+    assert len(verify_evidence(path)["results"]) == 2
+
+
+def test_a_reader_that_leaves_does_not_change_the_exit_code():
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "harness.compare", *DSA, "--phase", "generation"]
+    shell = f"{' '.join(command)} --kv-len 128 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--op", "dsa", "--tp", ""], "--tp ''"),
+        ([*DSA, "--kv-len", ""], "--kv-len ''"),
+        ([*DSA, "--kv-len", "99999999999"], "beyond the 163840 positions"),
+        ([*DSA, "--equivalent", "everything"], "--equivalent everything"),
+    ],
+)
+def test_odd_values_are_refused_too(arguments, said, capsys):
+    assert run_command(compare, arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_no_verb_shows_the_help_as_it_is(capsys):
+    from harness.cli import harness
+
+    assert run_command(harness, []) == 2
+    assert "\n  compare" in capsys.readouterr().err

@@ -69,6 +69,7 @@ def test_a_long_prompt_is_aligned_too():
 def test_the_other_recorders_find_equal_sides_equal(recorder):
     # In a process of its own: torch.profiler keeps CUPTI's subscription when it has stopped.
     done = command("--recorder", recorder, "--json")
+    assert done.returncode in (0, 3), done.stderr
     document = json.loads(done.stdout)
     assert document["recorder"] == recorder
     assert not [c for c in document["checks"] if c["status"] == "fail"]

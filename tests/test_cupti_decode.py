@@ -12,13 +12,13 @@ from harness.errors import MissingPackageError, RecorderBusyError
 from harness.record.cupti import CuptiRecorder
 from harness.record.cupti.apis import puts_work_on_device
 from harness.record.cupti.attribution import MARK, REGION
-from harness.record.cupti.binding import structs
 from harness.record.cupti.buffers import BufferPool
 from harness.record.cupti.columns import build
 from harness.record.cupti.decode import decode
 from harness.record.cupti.errors import error_of
 from harness.record.cupti.layout import Kind, Layouts, documented_sizes, make_layouts
 from harness.record.cupti.session import KINDS, Session, pool
+from harness.record.cupti.structs import structs
 from harness.record.cupti.summary import clock_note, incomplete_reasons
 from harness.record.regions import region
 

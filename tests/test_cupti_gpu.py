@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.errors import InputError, RecorderBusyError
-from harness.record.cupti import CuptiRecorder, binding
+from harness.record.cupti import CuptiRecorder, library
 from harness.record.cupti.layout import documented_sizes
 from harness.record.cupti.session import pool
 from harness.record.regions import region
@@ -104,7 +104,7 @@ def test_an_exception_leaves_nothing_enabled(square):
     assert "ValueError" in recording.trace.info.incomplete[0]
     square.relu()
     torch.cuda.synchronize()
-    binding.load().flush()
+    library.load().flush()
     assert pool().collect() == []
     with CuptiRecorder().record() as second:
         square.relu()
@@ -126,7 +126,7 @@ def test_recordings_do_not_nest():
 
 
 def test_a_foreign_subscriber_is_a_busy_error():
-    cupti = binding.load()
+    cupti = library.load()
     handle = cupti.subscribe()
     try:
         with pytest.raises(RecorderBusyError), CuptiRecorder().record():
@@ -163,7 +163,7 @@ def test_a_running_torch_profiler_is_a_busy_error():
 
 
 def test_the_library_steps_over_records_as_its_headers_say():
-    cupti = binding.load()
+    cupti = library.load()
     sizes = cupti.record_sizes()
     for kind, size in documented_sizes(cupti.version()).items():
         assert sizes[kind] == size

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("cupti.cupti", reason="the record layouts come from cupti-python")
 
-from harness.record.cupti.binding import structs
 from harness.record.cupti.columns import build
 from harness.record.cupti.decode import decode
 from harness.record.cupti.layout import Kind, make_layouts
+from harness.record.cupti.structs import structs
 from harness.trace import Trace, TraceInfo
 
 RECORDING = Path(__file__).parent / "data" / "cupti_h200_raw.npz"

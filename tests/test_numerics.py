@@ -61,3 +61,18 @@ def test_not_a_number_never_agrees():
     found = compare_outputs(changed(math.nan), [REFERENCE], "here")
     assert not found.finite
     assert found.mismatched > 0.0
+
+
+def test_a_reference_that_does_not_repeat_itself_is_not_compared_with():
+    wild = [REFERENCE, changed(5.0)]
+    assert not compare_outputs(torch.zeros_like(REFERENCE), wild, "here").reproducible
+
+
+def test_a_reference_that_is_not_finite_is_a_problem():
+    found = compare_outputs(REFERENCE, [REFERENCE, changed(math.inf)], "here")
+    assert "not finite" in found.problem
+
+
+def test_outputs_without_values_are_a_problem():
+    empty = torch.empty(3, device="meta")
+    assert "hold no values" in compare_outputs(empty, [empty], "here").problem

@@ -194,8 +194,67 @@ def test_misuse_is_said_in_one_sentence():
         {"op": "dsa", "kv_len": -1},
         {"op": "dsa", "phase": "generation", "seq_len": 5, "kv_len": 6},
         {"op": "dsa", "tolerance": "x"},
+        {"op": "dsa", "batch_size": 0},
+        {"op": "dsa", "phase": "bogus"},
+        {"op": "dsa", "dtype": "int3"},
+        {"op": "dsa", "tp": "8"},
+        {"op": "dsa", "framework": "nope"},
     ],
 )
 def test_wrong_arguments_are_refused_before_the_block_runs(wrong):
     with pytest.raises(InputError):
         align_op(**wrong)
+
+
+def test_a_recorder_that_cannot_run_is_refused_before_the_block_runs():
+    with pytest.raises(InputError, match="unknown recorder"):
+        align_op("dsa", recorder="tape").__enter__()
+    assert on_benchmark == []
+
+
+def test_a_failure_while_comparing_leaves_the_session_finished():
+    def broken() -> None:
+        raise RuntimeError("no such kernel")
+
+    kept = []
+
+    def comparing() -> None:
+        with align_op("dsa") as alignment:
+            kept.append(alignment)
+            alignment.mock(broken)
+            alignment.reference(forward)
+
+    with pytest.raises(RuntimeError):
+        comparing()
+    assert kept[0].verdict is Verdict.NO_SIGNAL
+
+
+def test_outputs_of_other_shapes_are_judged_whatever_the_weights_are():
+    with align_op("dsa") as alignment:
+        alignment.mock(lambda: forward()[:2])
+        alignment.reference(forward)
+    assert alignment.results[0].check("numerics").status == "fail"
+
+
+def test_a_mock_that_changes_with_every_call_is_found():
+    calls = []
+
+    def moody() -> torch.Tensor:
+        calls.append(1)
+        return forward().clone() if len(calls) % 2 else forward()
+
+    with align_op("dsa") as alignment:
+        alignment.mock(moody)
+        alignment.reference(forward)
+    assert alignment.results[0].check("repeats").status == "fail"
+
+
+@pytest.mark.filterwarnings("ignore:timed on the CPU:RuntimeWarning")
+def test_a_case_callable_that_returns_no_mapping_is_named():
+    def collecting() -> None:
+        with align_op("dsa", case=lambda call: None), benchmark_with_power("cpu", forward):
+            pass
+
+    with pytest.raises(InputError, match="case= returned NoneType"):
+        collecting()
+    assert on_benchmark == []

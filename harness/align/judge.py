@@ -29,8 +29,10 @@ def judge(observed: Observation) -> Judgement:
     if silent:
         reason = f"not made: {silent}"
         checks = tuple(CheckResult(name, Status.SKIPPED, reason) for name in CHECKS)
-        verdict = Verdict.INVALID_CAPTURE if _incomplete(observed) else Verdict.NO_SIGNAL
-        return Judgement(verdict, silent, checks, ())
+        if observed.losses:
+            text = f"{silent}; the records are not complete: {'; '.join(observed.losses)}"
+            return Judgement(Verdict.INVALID_CAPTURE, text, checks, ())
+        return Judgement(Verdict.NO_SIGNAL, silent, checks, ())
     checks = tuple(_required(check(observed), observed) for check in CHECKS.values())
     verdict, summary = _verdict(observed, checks)
     return Judgement(verdict, summary, checks, kernel_table(observed))
@@ -46,10 +48,6 @@ def _silence(observed: Observation) -> str:
     return ""
 
 
-def _incomplete(observed: Observation) -> bool:
-    return any(trace.info.incomplete for side in observed.sides for trace in side.traces)
-
-
 def _required(result: CheckResult, observed: Observation) -> CheckResult:
     if result.status is Status.SKIPPED and result.name in observed.required:
         return replace(result, status=Status.INCONCLUSIVE, reason=f"required, but {result.reason}")
@@ -57,8 +55,8 @@ def _required(result: CheckResult, observed: Observation) -> CheckResult:
 
 
 def _verdict(observed: Observation, checks: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
-    if _incomplete(observed):
-        return Verdict.INVALID_CAPTURE, _named(checks, "conditions")
+    if observed.losses:
+        return Verdict.INVALID_CAPTURE, f"the records are not complete: {observed.losses[0]}"
     failures = [result.name for result in checks if result.status is Status.FAIL]
     if failures:
         return Verdict.DIVERGED, f"{', '.join(failures)} failed; {_named(checks, failures[0])}"

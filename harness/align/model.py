@@ -104,6 +104,8 @@ class Alignment:
         environment: versions, GPU, command, relevant environment variables.
         notes: what the reader must know (reduced sizes, what is shared).
         tolerance: latency tolerance as a fraction.
+        required: checks that were not allowed to be skipped.
+        equivalences: declared classes of names that counted as the same.
     """
 
     case: Mapping[str, Any]
@@ -118,6 +120,8 @@ class Alignment:
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     tolerance: float = 0.01
+    required: tuple[str, ...] = ()
+    equivalences: tuple[str, ...] = ()
 
     def check(self, name: str) -> CheckResult:
         """The check of this name.

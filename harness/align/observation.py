@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.align.forwards import split_forwards
+from harness.align.streams import StreamPair, pair_streams
 from harness.measure.model import Conditions, GraphTopology, Numerics, PairedMeasurement
-from harness.names import identity_keys
+from harness.names import EquivalenceClass, apply, identity_keys
 from harness.record.dataflow import Flow
 from harness.trace import Trace
 
@@ -79,6 +80,7 @@ class Observation:
         required: names of checks that may not be skipped.
         reference_missing: why there is no reference and how to name one.
         unshared_weights: weights that differ between the sides, where sharing was asked for.
+        equivalences: declared classes of names that count as the same.
     """
 
     mock: SideObservation
@@ -93,6 +95,7 @@ class Observation:
     required: frozenset[str] = frozenset()
     reference_missing: str = ""
     unshared_weights: tuple[str, ...] = ()
+    equivalences: tuple[EquivalenceClass, ...] = ()
 
     @property
     def sides(self) -> list[SideObservation]:
@@ -110,6 +113,27 @@ class Observation:
             return self.mock.replay_forwards[-1], self.reference.replay_forwards[-1]
         return _last(self.mock), _last(self.reference)
 
+    @cached_property
+    def streams(self) -> list[StreamPair]:
+        """`lists`, stream by stream."""
+        (mock, reference), (ours, theirs) = self.lists, self.keys
+        return pair_streams(mock, ours, reference, theirs)
+
+    @cached_property
+    def losses(self) -> list[str]:
+        """Why the recordings must not be trusted to hold everything; empty when they do."""
+        found = []
+        for side in self.sides:
+            for trace in side.traces:
+                found += [f"{side.label}: {reason}" for reason in trace.info.incomplete]
+                outside = trace.activities["region"].null_count
+                if outside:
+                    found.append(
+                        f"{side.label}: {outside} activities belong to no forward; something was "
+                        "launched between forwards or by another thread"
+                    )
+        return list(dict.fromkeys(found))
+
     @property
     def mode(self) -> str:
         """``graph replay`` or ``eager``: what `lists` holds."""
@@ -118,9 +142,20 @@ class Observation:
 
     @cached_property
     def keys(self) -> tuple[list[str], list[str]]:
-        """Identity of each activity in `lists`, in order."""
-        mock, reference = self.lists
-        return identity_keys(mock), identity_keys(reference)
+        """Identity of each activity in `lists`, in order, declared equivalences applied."""
+        mock, reference = (
+            apply(identity_keys(trace), self.equivalences)[0] for trace in self.lists
+        )
+        return mock, reference
+
+    @property
+    def equated(self) -> list[str]:
+        """What the declared equivalences changed, one line per name."""
+        lines = []
+        for trace in self.lists:
+            for declared, names in apply(identity_keys(trace), self.equivalences)[1].items():
+                lines += [f"{declared}: {old} counts as {new}" for old, new in names.items()]
+        return list(dict.fromkeys(lines))
 
 
 def _last(side: SideObservation) -> Trace:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import InputError
 from ops.case import PHASES, Case, Phase, resolve_sizes
+from ops.spec import OpSpec
 
 FIELDS = ("phase", "tp", "batch_size", "seq_len", "kv_len", "dtype")
 """What a case of a file may set; what it leaves out comes from the command line."""
@@ -37,6 +38,43 @@ def whole_numbers(text: str, option: str) -> list[int]:
     return numbers
 
 
+def cases_of_options(
+    op: OpSpec, framework: str, file: Path | None, sizes: Mapping[str, Any]
+) -> list[Case]:
+    """The cases that the command line, and a file of ``--cases``, ask for.
+
+    Args:
+        op: each case is checked against its model.
+        framework: of every case.
+        file: of ``--cases``, or None.
+        sizes: what was typed after --tp, --batch-size, --seq-len, --kv-len, --phase, --dtype.
+
+    Raises:
+        InputError: a size is wrong, or a list stands beside a file.
+    """
+    numbers = {
+        name: None if sizes[name] is None else whole_numbers(sizes[name], _option(name))
+        for name in ("tp", "batch_size", "seq_len", "kv_len")
+    }
+    phases = [part.strip() for part in sizes["phase"].split(",")]
+    if file is None:
+        made = cases_of(op.name, framework, phases, numbers, sizes["dtype"])
+    else:
+        for name, values in {**numbers, "phase": phases}.items():
+            if values and len(values) > 1:
+                raise InputError(f"{_option(name)} is a list beside --cases", fix="use one of them")
+        defaults: dict[str, Any] = {name: v[0] for name, v in numbers.items() if v}
+        defaults |= {"phase": phases[0], "dtype": sizes["dtype"]}
+        made = cases_from_file(file, op.name, framework, defaults)
+    for case in made:
+        op.validate(case)
+    return made
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def cases_of(
     op: str,
     framework: str,
@@ -60,7 +98,7 @@ def cases_of(
     for phase in phases:
         for combination in itertools.product(*options):
             given = dict(zip(names, combination, strict=True))
-            made.append(_case(op, framework, {"phase": phase, "dtype": dtype, **given}))
+            made.append(make_case(op, framework, {"phase": phase, "dtype": dtype, **given}))
     return list(dict.fromkeys(made))
 
 
@@ -79,7 +117,7 @@ def cases_from_file(path: Path, op: str, framework: str, defaults: Mapping[str, 
                 fix=f"use only {', '.join(FIELDS)}",
             )
         try:
-            made.append(_case(op, framework, {**defaults, **entry}))
+            made.append(make_case(op, framework, {**defaults, **entry}))
         except InputError as error:
             raise InputError(f"case {number} of {path}: {error.what}", fix=error.fix) from error
     if not made:
@@ -110,13 +148,18 @@ def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
     yield from entries
 
 
-def _case(op: str, framework: str, given: Mapping[str, Any]) -> Case:
+def make_case(op: str, framework: str, given: Mapping[str, Any]) -> Case:
+    """A case from sizes that may be None: one request, 4,096 tokens, tp 1 unless given.
+
+    Raises:
+        InputError: a size or the phase is wrong.
+    """
     phase: Phase = given["phase"]
     if phase not in PHASES:
         raise InputError(f"unknown phase {phase!r}", fix=f"use one of {', '.join(PHASES)}")
     for name in ("seq_len", "kv_len"):
         value = given.get(name)
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (type(value) is not int or value < 1):
             raise InputError(f"{name} is {value!r}", fix="give a whole number of at least 1")
     seq_len, kv_len = resolve_sizes(phase, given.get("seq_len"), given.get("kv_len"))
     return Case(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,23 @@ import click
 from rich.console import Console
 
 from harness.align.model import Verdict
-from harness.compare.cases import cases_from_file, cases_of, whole_numbers
+from harness.compare.cases import cases_of_options
 from harness.compare.options import Options
 from harness.compare.output import case_folder, finished, prepare_folder, write_case
 from harness.compare.pipeline import Compared, Job, run
 from harness.compare.progress import progress
 from harness.compare.tolerance import parse_tolerance
 from harness.errors import InputError
+from harness.names import SHIPPED, EquivalenceClass
+from harness.output import printed
 from harness.record.choose import choose_recorder, recorder_names
-from harness.report.evidence import evidence
+from harness.report.evidence import evidence, evidence_json
 from harness.report.terminal import print_alignment, print_summary
-from ops.case import DTYPES, PHASES, Case
+from ops.case import DTYPES, PHASES
 from ops.registry import choose_framework, framework_names, operator
-from ops.spec import OpSpec
+
+Document = dict[str, Any]
+EQUIVALENCES = {known.name: known for known in SHIPPED}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -39,6 +45,11 @@ from ops.spec import OpSpec
 @click.option("--recorder", default="auto", help=f"auto or {', '.join(recorder_names())}.")
 @click.option("--tolerance", default="1%", help="Of the latency ratio: 1% or 0.01.")
 @click.option("--require", multiple=True, help="A check that may not be skipped; repeatable.")
+@click.option(
+    "--equivalent",
+    multiple=True,
+    help=f"Names that count as one; repeatable: {', '.join(EQUIVALENCES)}.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for evidence and Traces.")
 @click.option("--resume", is_flag=True, help="Keep the cases that --out already holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON.")
@@ -50,6 +61,7 @@ def compare(
     recorder: str,
     tolerance: str,
     require: Sequence[str],
+    equivalent: Sequence[str],
     out: Path | None,
     resume: bool,
     as_json: bool,
@@ -63,47 +75,24 @@ def compare(
     del debug  # read by harness.cli
     op = operator(op_name)
     share = parse_tolerance(tolerance)
-    wanted = _cases(op, framework, cases, sizes)
+    wanted = cases_of_options(op, framework, cases, sizes)
+    required, equated = _required(require), _equivalences(equivalent)
     adapter, why = choose_framework(op, framework)
-    jobs = [Job(op, case, adapter) for case in _named(wanted, adapter.name)]
+    jobs = [Job(op, replace(case, framework=adapter.name), adapter) for case in wanted]
     device = _device()
     chosen, reason = choose_recorder(recorder, device)
     if out:
         prepare_folder(out)
     elif resume:
         raise InputError("--resume has nothing to look at", fix="name the folder with --out")
-    with progress(len(jobs), shown=not as_json) as stage:
-        options = Options(device, chosen, reason, why, share, _required(require), stage=stage)
-        results = _run(jobs, options, out, resume)
-    _print(results, as_json)
-    return Verdict.worst(Verdict(result["verdict"]) for result, _ in results).exit_code
-
-
-def _cases(op: OpSpec, framework: str, file: Path | None, sizes: dict[str, Any]) -> list[Case]:
-    numbers = {
-        name: whole_numbers(sizes[name], f"--{name.replace('_', '-')}") if sizes[name] else None
-        for name in ("tp", "batch_size", "seq_len", "kv_len")
-    }
-    phases = [part.strip() for part in sizes["phase"].split(",")]
-    if file is None:
-        made = cases_of(op.name, framework, phases, numbers, sizes["dtype"])
-    else:
-        for name, values in {**numbers, "phase": phases}.items():
-            if values and len(values) > 1:
-                option = f"--{name.replace('_', '-')}"
-                raise InputError(f"{option} is a list beside --cases", fix="use one of the two")
-        defaults: dict[str, Any] = {name: v[0] for name, v in numbers.items() if v}
-        defaults |= {"phase": phases[0], "dtype": sizes["dtype"]}
-        made = cases_from_file(file, op.name, framework, defaults)
-    for case in made:
-        op.local_heads(case.tp)
-    return made
-
-
-def _named(cases: list[Case], framework: str) -> list[Case]:
-    from dataclasses import replace
-
-    return [replace(case, framework=framework) for case in cases]
+    with progress() as stage:
+        options = Options(device, chosen, reason, why, share, required, equated, stage=stage)
+        results = _run(jobs, options, out, resume, as_json)
+    if as_json:
+        printed(partial(click.echo, evidence_json(results)))
+    elif len(results) > 1 or resume:
+        printed(partial(print_summary, results, Console()))
+    return Verdict.worst(Verdict(result["verdict"]) for result in results).exit_code
 
 
 def _device() -> str:
@@ -121,42 +110,39 @@ def _required(names: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
+def _equivalences(names: Sequence[str]) -> tuple[EquivalenceClass, ...]:
+    for name in names:
+        if name not in EQUIVALENCES:
+            known = ", ".join(EQUIVALENCES)
+            raise InputError(f"--equivalent {name}: no such class", fix=f"use {known}")
+    return tuple(EQUIVALENCES[name] for name in names)
+
+
 def _run(
-    jobs: list[Job], options: Options, out: Path | None, resume: bool
-) -> list[tuple[dict[str, Any], Compared | None]]:
-    """Evidence of every case in order, with the comparison where it was made now."""
+    jobs: list[Job], options: Options, out: Path | None, resume: bool, as_json: bool
+) -> list[Document]:
+    """Evidence of every case in order; each is shown and written as soon as it is known."""
     several = len(jobs) > 1
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[str, Document] = {}
     for job in jobs if out and resume else ():
         assert out is not None
-        found = finished(case_folder(out, job.case, several), job.case, options.tolerance)
+        found = finished(case_folder(out, job.case, several), job.case, options)
         if found:
             kept[job.case.slug] = found
             click.echo(f"resumed: {job.case} is finished in {out}", err=True)
     todo = [job for job in jobs if job.case.slug not in kept]
-    made: dict[str, Compared] = {}
-    for job, compared in zip(todo, run(todo, options), strict=True):
-        made[job.case.slug] = compared
-        if out:
-            folder = case_folder(out, job.case, several)
-            if (folder / "evidence.json").exists():
-                click.echo(f"replacing the earlier evidence in {folder}", err=True)
-            write_case(compared, folder)
-    return [
-        (kept[slug], None) if slug in kept else (evidence(made[slug].alignment), made[slug])
-        for slug in (job.case.slug for job in jobs)
-    ]
+    made: dict[str, Document] = {}
+    # run is a generator: closing it, whatever happens here, frees what it has built
+    with closing(run(todo, options)) as comparisons:
+        for job, compared in zip(todo, _shown(comparisons, as_json), strict=True):
+            made[job.case.slug] = evidence(compared.alignment)
+            if out:
+                write_case(compared, case_folder(out, job.case, several))
+    return [(kept | made)[job.case.slug] for job in jobs]
 
 
-def _print(results: list[tuple[dict[str, Any], Compared | None]], as_json: bool) -> None:
-    if as_json:
-        documents = [document for document, _ in results]
-        whole: Any = documents[0] if len(documents) == 1 else {"results": documents}
-        click.echo(json.dumps(whole, indent=2, allow_nan=False))
-        return
-    console = Console()
-    for _, compared in results:
-        if compared is not None:
-            print_alignment(compared.alignment, console)
-    if len(results) > 1:
-        print_summary([document for document, _ in results], console)
+def _shown(comparisons: Iterator[Compared], as_json: bool) -> Iterator[Compared]:
+    for compared in comparisons:
+        if not as_json:
+            printed(partial(print_alignment, compared.alignment, Console()))
+        yield compared

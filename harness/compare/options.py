@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from harness.names import EquivalenceClass
 from harness.record.base import Recorder
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -29,6 +30,7 @@ class Options:
         framework_reason: why that framework.
         tolerance: for the latency ratio, as a fraction.
         required: names of checks that may not be skipped.
+        equivalences: declared classes of names that count as the same.
         forwards: forwards recorded per side and mode.
         rounds: pairs of samples; None lets the duration decide.
         stage: told what runs.
@@ -40,6 +42,7 @@ class Options:
     framework_reason: str = ""
     tolerance: float = 0.01
     required: frozenset[str] = frozenset()
+    equivalences: tuple[EquivalenceClass, ...] = ()
     forwards: int = 5
     rounds: int | None = None
     stage: Stage = quiet

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import click
+
+from harness.compare.options import Options
 from harness.compare.pipeline import Compared
 from harness.errors import HarnessError, InputError
+from harness.report.environment import environment
 from harness.report.evidence import verify_evidence, write_evidence
 from harness.report.markdown import write_markdown
 from harness.trace import write_trace
 from ops.case import Case
+
+SIDES = ("mock", "reference", "in layer")
+EVIDENCE = "evidence.json"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -37,14 +45,16 @@ def case_folder(out: Path, case: Case, several: bool) -> Path:
 
 
 def write_case(compared: Compared, folder: Path) -> None:
-    """Write evidence.json, report.md and the Traces of one case.
+    """Write the Traces, report.md and evidence.json of one case.
 
     ``mock.parquet`` and ``reference.parquet`` are the lists that were compared: the graph replays
-    where there are any, with the eager ones beside them as ``mock.eager.parquet``. The evidence is
-    written last, so that a folder that has one is complete.
+    where there are any, with the eager ones beside them as ``mock.eager.parquet``. What an earlier
+    run left is removed first and the evidence is written last, so that a folder that has one is
+    complete.
     """
     prepare_folder(folder)
-    for side in ("mock", "reference", "in layer"):
+    _remove_earlier(folder)
+    for side in SIDES:
         eager = compared.traces.get(f"{side} eager")
         replay = compared.traces.get(f"{side} replay")
         stem = side.replace(" ", "_")
@@ -53,17 +63,45 @@ def write_case(compared: Compared, folder: Path) -> None:
         if replay is not None:
             write_trace(replay, folder / f"{stem}.parquet")
     write_markdown(compared.alignment, folder / "report.md")
-    write_evidence(compared.alignment, folder / "evidence.json")
+    write_evidence(compared.alignment, folder / EVIDENCE)
 
 
-def finished(folder: Path, case: Case, tolerance: float) -> dict[str, Any] | None:
-    """The evidence of an earlier run of the same case at the same tolerance, if it is whole."""
-    path = folder / "evidence.json"
+def _remove_earlier(folder: Path) -> None:
+    stems = [side.replace(" ", "_") for side in SIDES]
+    names = [EVIDENCE, *(f"{stem}{mode}.parquet" for stem in stems for mode in ("", ".eager"))]
+    found = [folder / name for name in names if (folder / name).exists()]
+    if found:
+        click.echo(f"replacing the earlier results in {folder}", err=True)
+    for path in found:
+        path.unlink()
+
+
+def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | None:
+    """The evidence of an earlier run that answers the same question, if it is whole.
+
+    The same case, tolerance, required checks, equivalences, recorder, versions and GPU; anything
+    else is another question, and the case is run again.
+    """
+    path = folder / EVIDENCE
     if not path.exists():
         return None
     try:
         found = verify_evidence(path)
-    except HarnessError:
-        return None  # cut short or altered: the case is run again, which the caller says
-    same = found.get("case") == case.to_dict() and found.get("tolerance") == tolerance
-    return found if same else None
+    except HarnessError as error:
+        click.echo(f"not resumed: {error}", err=True)
+        return None
+    here = environment(sys.argv)
+    wanted = {
+        "case": case.to_dict(),
+        "tolerance": options.tolerance,
+        "required": sorted(options.required),
+        "equivalences": [known.name for known in options.equivalences],
+        "recorder": options.recorder.name,
+    }
+    other = [name for name, value in wanted.items() if found.get(name) != value]
+    there = found.get("environment", {})
+    other += [name for name in ("versions", "gpu") if there.get(name) != here.get(name)]
+    if other:
+        click.echo(f"not resumed: {case} has other {', '.join(other)} in {folder}", err=True)
+        return None
+    return found

@@ -6,7 +6,8 @@ A process that has traced stays slower, so no case of a run is timed after anoth
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.align.model import Alignment
 from harness.align.observation import Observation
 from harness.compare.options import Options
 from harness.compare.recording import observe_layer, observe_side
-from harness.compare.timing import Timed, numerics_or_reason, observe_untraced
+from harness.compare.timing import Timed, compare_numerics, observe_untraced
 from harness.errors import InputError
 from harness.measure.model import Numerics
 from harness.report.environment import environment
@@ -99,43 +100,49 @@ def _refuse_ranks() -> None:
             )
 
 
-def run(jobs: Sequence[Job], options: Options) -> Iterator[Compared]:
+def run(jobs: Sequence[Job], options: Options) -> Generator[Compared, None, None]:
     """Compare every job; all are timed before the first is recorded.
 
     Yields:
         One result per job, in order, as soon as its recording is judged.
     """
     keep = len(jobs) == 1  # one case is built once; several would not fit into memory together
-    timed: list[tuple[Timed, Sides | None]] = []
-    for job in jobs:
-        sides = _built(job, options)
-        timed.append((_timed(job, sides, options), sides if keep else None))
-        if not keep:
-            sides.close()
-    for job, (before, kept) in zip(jobs, timed, strict=True):
-        sides = kept or _built(job, options)
-        yield record_and_judge(sides, before, options, job.case.to_dict())
-        sides.close()
+    timed: list[Timed] = []
+    with ExitStack() as built:
+        for job in jobs:
+            sides = built.enter_context(_built(job, options))
+            timed.append(_timed(job, sides, options))
+            if not keep:
+                built.close()
+        for job, before in zip(jobs, timed, strict=True):
+            if not keep:
+                sides = built.enter_context(_built(job, options))
+            yield record_and_judge(sides, before, options, job.case.to_dict())
+            built.close()
 
 
-def _built(job: Job, options: Options) -> Sides:
+@contextmanager
+def _built(job: Job, options: Options) -> Iterator[Sides]:
     with options.stage(f"building {job.case}"):
-        return job.build(options.device)
+        sides = job.build(options.device)
+    try:
+        yield sides
+    finally:
+        sides.close()
 
 
 def _timed(job: Job, sides: Sides, options: Options) -> Timed:
     with options.stage("numerics"):
-        numerics, reason = _numerics(job, sides, options.device)
-    return observe_untraced(sides, options, numerics, reason)
+        numerics = _numerics(job, sides, options.device)
+    return observe_untraced(sides, options, numerics, "")
 
 
-def _numerics(job: Job, sides: Sides, device: str) -> tuple[Numerics | None, str]:
+def _numerics(job: Job, sides: Sides, device: str) -> Numerics:
     if device != "meta":
-        tokens = f"{device}, {job.case.new_tokens} tokens"
-        return numerics_or_reason(sides, tokens)
+        return compare_numerics(sides, f"{device}, {job.case.new_tokens} tokens")
     reduced, text = job.build_reduced()
     try:
-        return numerics_or_reason(reduced, f"computed on the CPU at a reduced size: {text}")
+        return compare_numerics(reduced, f"computed on the CPU at another size: {text}")
     finally:
         reduced.close()
 
@@ -158,6 +165,7 @@ def record_and_judge(
         conditions=timed.conditions,
         tolerance=options.tolerance,
         required=options.required,
+        equivalences=options.equivalences,
         unshared_weights=sides.unshared_weights,
     )
     return conclude(observed, options, case, sides.shared, sides.notes)
@@ -173,6 +181,7 @@ def conclude(
     """Judge an observation and put everything that a report shows into an Alignment."""
     found = judge(observed)
     share_note = (f"both sides share only: {', '.join(shared)}",) if shared else ()
+    equated = tuple(observed.equated) if observed.reference else ()
     alignment = Alignment(
         case=case,
         verdict=found.verdict,
@@ -184,8 +193,10 @@ def conclude(
         framework_reason=options.framework_reason,
         sides=_sides(observed),
         environment=environment(sys.argv),
-        notes=(*share_note, *notes),
+        notes=(*share_note, *notes, *equated),
         tolerance=options.tolerance,
+        required=tuple(sorted(options.required)),
+        equivalences=tuple(known.name for known in options.equivalences),
     )
     traces = {
         f"{side.label} {mode}": trace

@@ -11,31 +11,30 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from harness.compare.options import Stage, quiet
 
-STAGES_PER_CASE = 8
-"""building, numerics, data flow, timing, recording three times, building again or judging."""
-
 
 @contextmanager
-def progress(cases: int, *, shown: bool = True) -> Iterator[Stage]:
-    """Yield a stage function that moves a bar on stderr; a quiet one when that is no terminal."""
-    if not shown or not sys.stderr.isatty():
+def progress() -> Iterator[Stage]:
+    """Yield a stage function that names what runs on stderr; quiet when that is no terminal.
+
+    The bar pulses: how long a stage takes is known only when it is over.
+    """
+    if not sys.stderr.isatty():
         yield quiet
         return
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task("starting", total=cases * STAGES_PER_CASE)
+        task = bar.add_task("starting", total=None)
 
         @contextmanager
         def stage(text: str) -> Iterator[None]:
             bar.update(task, description=text)
             yield
-            bar.advance(task)
 
         yield stage

@@ -24,6 +24,10 @@ WARMUP_CALLS = 2
 """Eager calls before recording, so that lazy initialisation is not recorded as the operator."""
 
 
+FORWARDS_WITHOUT_GPU = 2
+"""Enough to see that a second forward launches what the first does; there are no times."""
+
+
 def record_eager(side: Side, options: Options, *, inside: bool = False) -> Trace:
     """Record some eager forwards, each in a region ``forward``.
 
@@ -41,7 +45,7 @@ def record_eager(side: Side, options: Options, *, inside: bool = False) -> Trace
         module_region(side.module, OPERATOR) if inside and side.module else nullcontext()
     )
     with hooks, options.recorder.record() as recording:
-        for _ in range(options.forwards if options.device == "cuda" else 1):
+        for _ in range(options.forwards if options.device == "cuda" else FORWARDS_WITHOUT_GPU):
             side.reset()
             with side.context(), region(FORWARD):
                 side.call()

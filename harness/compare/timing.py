@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.compare.options import Options
-from harness.errors import HarnessError
 from harness.measure.conditions import ConditionsWatch
 from harness.measure.model import Conditions, Numerics
 from harness.measure.numerics import compare_outputs
@@ -91,11 +90,3 @@ def observe_untraced(
             sides.mock, sides.reference, tolerance=options.tolerance, rounds=options.rounds
         )
         return Timed(numerics, no_numerics, flows, pair, "", watch.finish())
-
-
-def numerics_or_reason(sides: Sides, where: str) -> tuple[Numerics | None, str]:
-    """Outputs compared, or why they could not be."""
-    try:
-        return compare_numerics(sides, where), ""
-    except HarnessError as error:
-        return None, str(error)

@@ -44,8 +44,18 @@ class _Plan:
     def __post_init__(self) -> None:
         for name, least in (("num_warmups", 0), ("num_runs", 1), ("repeat_n", 1)):
             value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name} is {value}", fix=f"give at least {least}")
+            if type(value) is not int or value < least:
+                raise InputError(
+                    f"{name} is {value!r}", fix=f"give a whole number of at least {least}"
+                )
+        if not isinstance(self.measure_power, bool):
+            raise InputError(
+                f"measure_power is {self.measure_power!r}", fix="give True, False or None"
+            )
+        if not self.power_min_duration > 0:
+            raise InputError(
+                f"power_min_duration is {self.power_min_duration!r}", fix="give seconds above 0"
+            )
 
 
 @contextmanager

@@ -107,8 +107,9 @@ class Numerics:
         rtol, atol: tolerance per element (see `harness.measure.numerics.compare_outputs`).
         noise: largest absolute difference between repeated calls of the reference; 0.0 when it is
             deterministic.
+        reproducible: the reference's repeats are close enough to compare anything with them.
         mismatched: share of elements beyond the tolerance, 0 to 1.
-        finite: all elements of both are finite.
+        finite: all elements of the mock's output are finite (the reference's have to be).
         elements: number of elements compared.
         where: device and token count, and what was reduced.
         problem: why the outputs could not be compared ("shapes differ: ..."); then the figures
@@ -125,4 +126,5 @@ class Numerics:
     elements: int
     where: str
     noise: float = 0.0
+    reproducible: bool = True
     problem: str = ""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
-
 from harness.errors import HarnessError, InputError, MissingDeviceError, MissingPackageError
+from harness.plugins import load_plugin, plugin_names
 from harness.record.base import Recorder
 
 RECORDERS_GROUP = "harness.recorders"
@@ -19,8 +16,7 @@ BUILT_IN = {
 
 def recorder_names() -> list[str]:
     """Names of all recorders, the built-in ones first."""
-    others = [entry.name for entry in entry_points(group=RECORDERS_GROUP)]
-    return [*BUILT_IN, *(name for name in others if name not in BUILT_IN)]
+    return plugin_names(RECORDERS_GROUP, BUILT_IN)
 
 
 def make_recorder(name: str) -> Recorder:
@@ -29,18 +25,13 @@ def make_recorder(name: str) -> Recorder:
     Raises:
         InputError: there is none of this name.
     """
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        made: Recorder = getattr(import_module(module), attribute)()
-        return made
-    for entry in entry_points(group=RECORDERS_GROUP):
-        if entry.name == name:
-            loaded: Any = entry.load()
-            found: Recorder = loaded()
-            return found
-    raise InputError(
-        f"unknown recorder {name!r}", fix=f"use auto or one of {', '.join(recorder_names())}"
-    )
+    found = load_plugin(name, RECORDERS_GROUP, BUILT_IN)
+    if found is None:
+        raise InputError(
+            f"unknown recorder {name!r}", fix=f"use auto or one of {', '.join(recorder_names())}"
+        )
+    made: Recorder = found()
+    return made
 
 
 def choose_recorder(wanted: str, device: str) -> tuple[Recorder, str]:

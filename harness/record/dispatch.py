@@ -41,7 +41,10 @@ class DispatchRecording:
             source="dispatch",
             created=now(),
             versions=torch_versions(),
-            notes=("ATen calls from the dispatcher; no kernels and no times",),
+            notes=(
+                "ATen calls from the dispatcher; no kernels and no times; calls of other threads "
+                "are not seen",
+            ),
         )
         self._trace = Trace(activities_table(self.rows), info, regions_table(regions))
 

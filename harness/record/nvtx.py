@@ -33,8 +33,3 @@ def pop(domain: str) -> None:
     target = _domain(domain)
     if target is not None:
         target.pop_range()
-
-
-def installed() -> bool:
-    """Whether ranges are emitted at all (the ``nvtx`` package is there)."""
-    return _domain("harness") is not None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.align.model import Alignment
+from harness.align.model import Alignment, Verdict
 from harness.errors import InputError
 from harness.report.plain import plain_json
 
@@ -53,6 +53,19 @@ def content_hash(document: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def evidence_set(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Several documents of evidence as one (``results``, and whatever else is given)."""
+    return sealed({"schema": SET_SCHEMA, **document})
+
+
+def evidence_json(results: Sequence[Mapping[str, Any]]) -> str:
+    """One document as it is, several as a set, as JSON text."""
+    verdict = Verdict.worst(Verdict(result["verdict"]) for result in results)
+    several = {"verdict": str(verdict), "results": list(results)}
+    whole = results[0] if len(results) == 1 else evidence_set(several)
+    return json.dumps(whole, indent=1, allow_nan=False)
+
+
 def write_evidence(alignment: Alignment, path: str | Path) -> Path:
     """Write the evidence of one alignment, replacing what was there.
 
@@ -68,7 +81,7 @@ def write_evidence_document(document: Mapping[str, Any], path: str | Path) -> Pa
     Raises:
         InputError: the file cannot be written.
     """
-    whole = document if "schema" in document else {"schema": SET_SCHEMA, **document}
+    whole = document if "schema" in document else evidence_set(document)
     target = Path(path)
     # Renamed into place, so that a file of this name is never half of one.
     part = target.parent / f"{target.name}.part"

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from harness.compare.cases import make_case
 from harness.compare.tolerance import parse_tolerance
 from harness.errors import InputError
 from harness.measure.hooks import BenchmarkCall, add_listener, remove_listener
 from harness.session.entries import Entry, side_of
-from harness.session.evaluate import evaluate
+from harness.session.evaluate import check_recorder, evaluate
 from harness.session.results import AlignmentSession
-from ops.case import Case, Phase, resolve_sizes
-from ops.registry import operator
+from ops.case import Case, Phase
+from ops.registry import adapter, operator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,8 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
         tolerance: float | str = 0.01,
     ) -> None:
         self.op = operator(op)
-        self.op.local_heads(tp)
+        if framework != "auto":
+            adapter(framework)
         self.framework = framework
         self.recorder = recorder
         self.tolerance = parse_tolerance(str(tolerance))
@@ -76,12 +78,13 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
             "kv_len": kv_len,
             "dtype": dtype,
         }
+        self.reference = reference
         self._case_of = case
-        self._reference = reference
         self._open: list[AlignmentSession] = []
-        self._make_case(self.given)  # a wrong size should show before the block runs
+        self.case = self._make_case(self.given)  # a wrong size shows before the block runs
 
     def __enter__(self) -> AlignmentSession:
+        check_recorder(self.recorder)  # so does a recorder that cannot run
         session = AlignmentSession(self.op.name)
         self._open.append(session)
         add_listener(self._benchmarked)
@@ -95,10 +98,12 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
     ) -> None:
         remove_listener(self._benchmarked)
         session = self._open.pop()
-        if exc_type is None:
-            evaluate(session, self)
-        session.entries.clear()  # frees what the callables hold on the device
-        session.finished = True
+        try:
+            if exc_type is None:
+                evaluate(session, self)
+        finally:
+            session.entries.clear()  # frees what the callables hold on the device
+            session.finished = True
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate ``function``: each call is a block of its own."""
@@ -113,35 +118,31 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
 
     def _benchmarked(self, call: BenchmarkCall) -> None:
         """A benchmark_with_power call inside the block: a mock."""
-        number = len(self._open[-1].entries) + 1
-        label = f"benchmark_with_power call {number}"
+        session = self._open[-1]
+        label = f"benchmark_with_power call {len(session.entries) + 1}"
         mock = side_of("mock", call.kernel_func, None, None, label)
-        given = dict(self.given)
-        if self._case_of is not None:
-            given |= self._case_of(call)
-        entry = Entry(mock, case=self._make_case(given), label=label)
-        if self._reference is not None:
-            text = "callable given to align_op(reference=)"
-            entry.reference = side_of("reference", self._reference, None, None, text)
-        self._open[-1].entries.append(entry)
+        case = self.case if self._case_of is None else self._read_off(call)
+        session.entries.append(Entry(mock, case=case, label=label, device=call.device))
+
+    def _read_off(self, call: BenchmarkCall) -> Case | None:
+        """The case that the user's ``case=`` reads off a call."""
+        assert self._case_of is not None
+        found = self._case_of(call)
+        if not isinstance(found, Mapping):
+            raise InputError(
+                f"case= returned {type(found).__name__}",
+                fix=f"return a mapping with any of {', '.join(self.given)}",
+            )
+        return self._make_case(self.given | dict(found))
 
     def _make_case(self, given: Mapping[str, Any]) -> Case | None:
-        """The case, where at least one size is known."""
+        """The case, where at least one size is known; what is given is checked in any case."""
         unknown = set(given) - set(self.given)
         if unknown:
             raise InputError(
                 f"case= returned {', '.join(sorted(unknown))}",
                 fix=f"return only {', '.join(self.given)}",
             )
-        if all(given[name] is None for name in SIZES):
-            return None
-        seq_len, kv_len = resolve_sizes(given["phase"], given["seq_len"], given["kv_len"])
-        return Case(
-            self.op.name,
-            given["phase"],
-            given["tp"],
-            given["batch_size"] or 1,
-            seq_len,
-            kv_len,
-            given["dtype"],
-        )
+        made = make_case(self.op.name, "", given)
+        self.op.validate(made)
+        return None if all(given[name] is None for name in SIZES) else made

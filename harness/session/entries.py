@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 NO_REFERENCE = (
-    "no reference for this call; name one: align_op(..., phase=, batch_size=, kv_len=) or "
-    "align_op(..., case=lambda call: {...}) lets the operator build it, "
-    "align_op(..., reference=callable) gives it"
+    "none was named for {label}; alignment.reference(callable) or align_op(..., "
+    "reference=callable) gives one, align_op(..., phase=, batch_size=, kv_len=) or "
+    "align_op(..., case=lambda call: {{...}}) lets the operator build it"
 )
 
 
@@ -30,6 +30,7 @@ class Entry:
         case: lets the operator build the reference, or None.
         shared_weights: both sides are known to hold the same weights.
         label: what to call it in messages.
+        device: where it was benchmarked; None for the current device.
     """
 
     mock: Side
@@ -37,6 +38,12 @@ class Entry:
     case: Case | None = None
     shared_weights: bool = False
     label: str = ""
+    device: torch.device | None = None
+
+    def give_reference(self, call: Callable[[], Any]) -> None:
+        """Let a callable of the user's stand for the model."""
+        text = "callable given to align_op(reference=)"
+        self.reference = side_of("reference", call, None, None, text)
 
 
 def side_of(

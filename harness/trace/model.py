@@ -87,10 +87,6 @@ class Trace:
         for batch in self.activities.to_batches():
             yield from batch.to_pylist()
 
-    def with_info(self, **changes: Any) -> Trace:
-        """The same tables with some fields of `info` replaced."""
-        return replace(self, info=replace(self.info, **changes))
-
     def _region_ids(self, name: str, *, nested: bool) -> set[int]:
         ids = self.regions["id"].to_pylist()
         names = self.regions["name"].to_pylist()

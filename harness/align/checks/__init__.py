@@ -14,6 +14,7 @@ from harness.align.checks import (
     lists,
     numerics,
     order,
+    repeats,
 )
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
@@ -26,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "order": order.order,
     "missing": lists.missing,
     "extra": lists.extra,
+    "repeats": repeats.repeats,
     "launch": launch.launch,
     "latency": latency.latency,
     "graph": graph.graph,

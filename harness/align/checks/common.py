@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness.align.model import CheckResult, Status
 from harness.names import display_name
@@ -33,6 +33,12 @@ def limited(details: Iterable[str]) -> tuple[str, ...]:
     if len(lines) <= MOST_DETAILS:
         return tuple(lines)
     return (*lines[:MOST_DETAILS], f"and {len(lines) - MOST_DETAILS} more")
+
+
+def shown(keys: Sequence[str]) -> str:
+    """The first three names, and how many more."""
+    names = [display_name(key) for key in keys[:3]]
+    return ", ".join(names) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def surplus(one: list[str], other: list[str]) -> Counter[str]:

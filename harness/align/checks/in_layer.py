@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.align.checks.common import failed, passed, skipped
-from harness.align.checks.order import matching
 from harness.align.forwards import split_forwards
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
+from harness.align.streams import pair_streams
 from harness.names import display_name, identity_keys
 
 
@@ -18,20 +18,19 @@ def in_layer(observed: Observation) -> CheckResult:
         return skipped("in layer", "the reference was not recorded inside a running layer")
     if not reference.eager_forwards:
         return skipped("in layer", "the reference was not recorded eagerly")
-    inside = identity_keys(layer.eager_forwards[-1])
-    alone = identity_keys(reference.eager_forwards[-1])
+    inside, alone = layer.eager_forwards[-1], reference.eager_forwards[-1]
     around = len(split_forwards(layer.eager)[-1]) - len(inside)
-    if inside == alone:
-        return passed(
-            "in layer",
-            f"the {len(alone)} of the reference alone are those inside the running layer, "
-            f"which launches {around} around them",
-        )
+    pairs = pair_streams(alone, identity_keys(alone), inside, identity_keys(inside))
     lines = []
-    for tag, i, j, k, m in matching(alone, inside).get_opcodes():
-        if tag != "equal":
-            lines += [f"only inside the layer: {display_name(key)}" for key in inside[i:j]]
-            lines += [f"only alone: {display_name(key)}" for key in alone[k:m]]
-    return failed(
-        "in layer", f"{len(alone)} launches alone, {len(inside)} inside the running layer", lines
+    for pair in pairs:
+        for _, only_inside, only_alone in pair.edits():
+            lines += [f"only inside the layer: {display_name(key)}" for key in only_inside]
+            lines += [f"only alone: {display_name(key)}" for key in only_alone]
+    if lines:
+        text = f"{len(alone)} launches alone, {len(inside)} inside the running layer"
+        return failed("in layer", text, lines)
+    return passed(
+        "in layer",
+        f"the {len(alone)} of the reference alone are those inside the running layer, "
+        f"which launches {around} around them",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from harness.align.checks.common import failed, passed, skipped
-from harness.align.checks.order import matching
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
 from harness.names import display_name
@@ -45,9 +44,9 @@ def launch(observed: Observation) -> CheckResult:
 def _pairs(observed: Observation) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     mock, reference = (list(trace.rows()) for trace in observed.lists)
     return [
-        (mock[block.b + offset], reference[block.a + offset])
-        for block in matching(*observed.keys).get_matching_blocks()
-        for offset in range(block.size)
+        (mock[one], reference[other])
+        for pair in observed.streams
+        for one, other in pair.matched_rows()
     ]
 
 

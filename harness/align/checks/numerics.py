@@ -17,6 +17,9 @@ def numerics(observed: Observation) -> CheckResult:
     unshared = [f"not shared: {line}" for line in observed.unshared_weights]
     if found.problem:
         return failed("numerics", f"{found.problem} ({found.where})", unshared)
+    if not found.reproducible:
+        text = f"the reference differs from itself by up to {found.noise:.2e} ({found.where})"
+        return CheckResult("numerics", Status.INCONCLUSIVE, text, data=dataclasses.asdict(found))
     agree = found.finite and found.mismatched == 0.0
     figures = (
         "bitwise equal"

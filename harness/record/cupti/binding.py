@@ -1,30 +1,24 @@
-"""libcupti and cupti-python; the only file that touches either.
+"""The calls of libcupti; the only file that makes them.
 
-cupti-python gives the layout of the records. Every call goes through ctypes to the one libcupti
-that is mapped already (torch brings it), so that no second copy can answer.
+Every call goes through ctypes to the one libcupti that is mapped already (torch brings it), so
+that no second copy can answer.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.metadata
 import os
-import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from harness.errors import MissingPackageError, RecorderBusyError
 from harness.record.cupti.errors import MULTIPLE_SUBSCRIBERS, QUEUE_EMPTY, busy, error_of
 
 DRIVER_DOMAIN, RUNTIME_DOMAIN = 1, 2
 CUSTOM0, CUSTOM1 = 3, 4
 _THREAD_ID_SYSTEM = 1
-_SONAME = "libcupti.so.13"
-_MAPPED = re.compile(r"(/\S*/libcupti\.so[.\d]*)$")
 
 _Subscriber = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p
@@ -260,86 +254,6 @@ class Cupti:
         return sizes
 
 
-def mapped_libraries() -> list[str]:
-    """Paths of all copies of libcupti in this process; more than one is a fault to report."""
-    found: dict[str, None] = {}
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        match = _MAPPED.search(line)
-        if match:
-            found[str(Path(match[1]).resolve())] = None
-    return list(found)
-
-
 def name_at(pointer: int) -> str:
     """The kernel name that a record points to; it stays valid while its module is loaded."""
     return ctypes.string_at(pointer).decode(errors="replace") if pointer else ""
-
-
-def structs() -> Mapping[str, np.dtype[np.void]]:
-    """cupti-python's record layouts by name; needs neither a GPU nor libcupti.
-
-    Raises:
-        MissingPackageError: cupti-python is not installed or cannot be imported.
-    """
-    try:
-        from cupti import cupti
-    except ImportError as error:
-        raise MissingPackageError(
-            f"recording kernels needs the package cupti-python, which cannot be imported ({error})",
-            fix="pip install 'cupti-python>=13.0.1,<13.5'; beside a torch that pins another "
-            "libcupti: pip install --no-deps cupti-python cuda-bindings cuda-pathfinder",
-        ) from error
-    return {name: getattr(cupti, name) for name in dir(cupti) if name.endswith("_dtype")}
-
-
-def package_version() -> str:
-    """Version of cupti-python; empty when it is not installed."""
-    try:
-        return importlib.metadata.version("cupti-python")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-@functools.cache
-def load() -> Cupti:
-    """The libcupti of this process, mapped by torch or, failing that, by its soname.
-
-    Raises:
-        MissingPackageError: there is no libcupti.
-        RecorderBusyError: Proton has loaded another one.
-    """
-    import torch  # noqa: F401  maps the libcupti that it was built with
-
-    paths = mapped_libraries()
-    if not paths:
-        try:
-            ctypes.CDLL(_SONAME)
-        except OSError as error:
-            raise MissingPackageError(
-                f"this torch brings no libcupti, and {_SONAME} is not on the library path",
-                fix="pip install a CUDA 13 build of torch, or nvidia-cuda-cupti with its lib "
-                "folder in LD_LIBRARY_PATH",
-            ) from error
-        paths = mapped_libraries()
-    _refuse_proton(paths)
-    return Cupti(paths[0])
-
-
-def _refuse_proton(paths: list[str]) -> None:
-    """Triton's profiler maps a libcupti of its own; with two, each sees a part of the records."""
-    for path in paths:
-        if "triton" in Path(path).parts:
-            raise RecorderBusyError(
-                f"Proton (triton.profiler) has loaded a libcupti of its own ({Path(path).name})",
-                fix="record in a process that does not import triton.profiler",
-            )
-
-
-def driver_version() -> str:
-    """The newest CUDA version that the driver supports (``13.0``); ``unknown`` if it cannot say."""
-    number = ctypes.c_int()
-    try:
-        status = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(number))
-    except OSError:
-        return "unknown"
-    return f"{number.value // 1000}.{number.value % 1000 // 10}" if status == 0 else "unknown"

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.errors import InputError, MissingDeviceError, MissingPackageError
-from harness.record.cupti import binding
+from harness.record.cupti import binding, library
 from harness.record.cupti.columns import Tables, build
 from harness.record.cupti.decode import Records, decode
 from harness.record.cupti.layout import OLDEST, Kind, Layouts, documented_sizes, make_layouts
 from harness.record.cupti.session import Session, pool
+from harness.record.cupti.structs import structs
 from harness.record.cupti.summary import summarise
 from harness.trace import Trace, regions_table
 
@@ -104,21 +105,21 @@ class CuptiRecorder:
 def _prepare() -> tuple[binding.Cupti, Layouts]:
     import torch
 
-    structs = binding.structs()
+    layouts = structs()
     if not torch.cuda.is_available():
         raise MissingDeviceError(
             "recording kernels needs an NVIDIA GPU, and torch finds none",
             fix="run on a machine with one, or use --recorder dispatch",
         )
     torch.cuda.init()
-    cupti = binding.load()
+    cupti = library.load()
     version = cupti.version()
     if version < OLDEST:
         raise MissingPackageError(
             f"the mapped libcupti {cupti.path} has version {version}, older than CUDA 13.0",
             fix="pip install a torch built for CUDA 13 (the PyPI default since 2.11)",
         )
-    return cupti, make_layouts(structs, documented_sizes(version) | cupti.record_sizes())
+    return cupti, make_layouts(layouts, documented_sizes(version) | cupti.record_sizes())
 
 
 def _trace_of(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trace:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
-from harness.record.cupti import binding
+from harness.record.cupti import binding, library
 from harness.record.cupti.columns import Tables
 from harness.record.cupti.decode import Records
 from harness.record.cupti.session import Session, pool
+from harness.record.cupti.structs import package_version
 from harness.record.environment import now, torch_versions
 from harness.trace import TraceInfo
 
@@ -27,7 +29,7 @@ def summarise(
         tables: what the records came to.
         decode_us: time that decoding and building the tables took, in µs.
     """
-    mapped = binding.mapped_libraries()
+    mapped = library.mapped_libraries()
     return TraceInfo(
         source="cupti",
         created=now(),
@@ -88,7 +90,8 @@ def incomplete_reasons(
     if tables.unattributed:
         reasons.append(f"{tables.unattributed} activities have no recorded launch call")
     if len(mapped) > 1:
-        reasons.append(f"more than one libcupti is mapped: {', '.join(mapped)}")
+        names = ", ".join("/".join(Path(path).parts[-3:]) for path in mapped)
+        reasons.append(f"more than one libcupti is mapped: {names}")
     return tuple(reasons)
 
 
@@ -113,8 +116,8 @@ def _versions(cupti: binding.Cupti) -> dict[str, str]:
     return {
         **torch_versions(),
         "cupti": str(cupti.version()),
-        "cupti-python": binding.package_version(),
-        "cuda-driver": binding.driver_version(),
+        "cupti-python": package_version(),
+        "cuda-driver": library.driver_version(),
     }
 
 

@@ -1,0 +1,166 @@
+"""Draw docs/results.md from the JSON files of benchmarks/results/h200.
+
+    python -m benchmarks.tables
+
+Nothing in that page is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results_file import DEFAULT_FOLDER
+
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
+Row = Sequence[Any]
+
+
+def load(name: str) -> dict[str, Any]:
+    """One result file."""
+    found: dict[str, Any] = json.loads((DEFAULT_FOLDER / f"{name}.json").read_text())
+    return found
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def where(document: dict[str, Any]) -> str:
+    """Which machine and versions, in one line."""
+    environment = document["environment"]
+    versions = environment["versions"]
+    wanted = ("torch", "transformers", "vllm", "cupti-python", "triton")
+    shown = ", ".join(f"{name} {versions[name]}" for name in wanted if name in versions)
+    gpu = environment["gpu"]
+    return (
+        f"{gpu['name']}, driver {gpu.get('driver', '?')}, {shown}; {environment['created'][:10]}; "
+        f"`{environment['command']}`"
+    )
+
+
+def interval(line: dict[str, Any]) -> str:
+    """``1.0001 [0.9999, 1.0004]``."""
+    if line.get("ratio") is None:
+        return "-"
+    low, high = line["ci95"]
+    return f"{line['ratio']:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def alignment(name: str) -> str:
+    """The cases of one operator and framework."""
+    document = load(name)
+    rows = []
+    for line in document["figures"]:
+        case = line["case"]
+        seen = ", ".join(what for what, count in line["characteristic_kernels"].items() if count)
+        size = f"{case['batch_size']}x{case['kv_len']}"
+        rows.append(
+            [
+                case["framework"],
+                f"{case['phase']} {size}",
+                case["tp"],
+                f"{line['kernels_mock']} / {line['kernels_reference']}",
+                interval(line),
+                line["checks"]["graph"].split(":")[0],
+                line["verdict"],
+                seen or "-",
+            ]
+        )
+    head = ["framework", "case", "tp", "launches mock / reference", "latency ratio [95 %]"]
+    head += ["graph", "verdict", "characteristic kernels seen"]
+    return f"{table(head, rows)}\n\n{where(document)}"
+
+
+def planted(name: str) -> str:
+    """Every planted difference and what named it."""
+    document = load(name)
+    rows = []
+    for line in document["figures"]:
+        failing = line.get("failing")
+        said = ", ".join(failing) if failing else line.get("error", "").replace("|", "/")
+        rows.append(
+            [line["plant"], line["phase"], line["expected_check"], line["outcome"], said[:160]]
+        )
+    head = ["planted", "phase", "check that has to fail", "outcome", "checks that failed"]
+    return f"{table(head, rows)}\n\n{where(document)}"
+
+
+def repeats(name: str) -> list[Row]:
+    """Counts of one file of repeats."""
+    figures = load(name)["figures"]
+    ratios = [run["ratio"] for run in figures["runs"] if run["ratio"]]
+    nodes = [run["residual"].get("replay_node_us_added") for run in figures["runs"]]
+    added = sorted(value for value in nodes if value is not None)
+    return [
+        [
+            f"{figures['framework']} {figures['phase']} tp {figures['tp']}",
+            len(figures["runs"]),
+            ", ".join(f"{kind}: {count}" for kind, count in figures["verdicts"].items()),
+            figures["runs_with_a_failing_check"],
+            f"{min(ratios):.4f} to {max(ratios):.4f}",
+            f"{added[len(added) // 2]:.2f}" if added else "-",
+        ]
+    ]
+
+
+def page() -> str:
+    """The whole page."""
+    decode = load("decode")
+    figures = decode["figures"]
+    head = ["operator", "runs", "verdicts", "with a failing check", "latency ratios"]
+    head.append("residual after tracing, µs per graph node")
+    again = [row for name in ("repeats_transformers", "repeats_vllm") for row in repeats(name)]
+    records = figures["runs"][1]
+    return "\n\n".join(
+        [
+            "# Results on an H200",
+            "Drawn by `python -m benchmarks.tables` from `benchmarks/results/h200/`; the evidence "
+            "of each case lies beside.",
+            "## Mock against the real layer",
+            alignment("alignment_dsa_transformers"),
+            alignment("alignment_dsa_vllm"),
+            "`dsa-kernels` is a mock that is known to differ, put together from single kernels:",
+            alignment("alignment_dsa-kernels_vllm"),
+            "## Planted differences",
+            planted("planted_transformers"),
+            "vLLM refuses to build two of the mocks: its FlashMLA backend has no other dtype and "
+            "no other head size.",
+            planted("planted_vllm"),
+            "## Equal sides, again and again",
+            table(head, again),
+            "## Cost of recording",
+            table(
+                ["figure", "value"],
+                [
+                    ["raw records per recording", int(records["records"])],
+                    [
+                        "decode, µs per record, median",
+                        f"{figures['decode_us_per_record_median']:.2f}",
+                    ],
+                    [
+                        "the same, first recording of a process (imports)",
+                        f"{figures['decode_us_per_record_max']:.2f}",
+                    ],
+                    ["eager launch untraced, µs", f"{figures['launch_us_untraced']:.2f}"],
+                    ["eager launch traced, µs", f"{records['launch_us_traced']:.2f}"],
+                    ["records lost", sum(run["dropped_records"] for run in figures["runs"])],
+                ],
+            ),
+            where(decode),
+        ]
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page() + "\n")
+    print(f"wrote {PAGE.name}")
+
+
+if __name__ == "__main__":
+    main()

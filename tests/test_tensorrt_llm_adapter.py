@@ -675,7 +675,7 @@ def test_the_device_must_be_hopper_or_newer(install, monkeypatch, capability, ok
 
 
 def test_only_cuda_devices_are_accepted(version):
-    with pytest.raises(MissingDeviceError, match="cannot run on 'meta'"):
+    with pytest.raises(MissingDeviceError, match=r"cannot run on 'meta'.*--framework transformers"):
         TensorrtLlmAdapter().build(DSA, CONTEXT, "meta")
     with pytest.raises(MissingDeviceError, match="no CUDA device"):
         TensorrtLlmAdapter().build(DSA, CONTEXT, "cuda")
@@ -690,6 +690,15 @@ def test_a_device_that_is_not_there_is_named(version, monkeypatch):
 
 def test_versions_name_the_release(version):
     assert TensorrtLlmAdapter().versions()["tensorrt_llm"] == version
+
+
+def test_a_layer_that_does_not_call_its_attention_as_a_module_is_refused(version, monkeypatch):
+    def forward(self, position_ids, hidden_states, attn_metadata, residual, **kwargs):
+        return self.self_attn.forward(position_ids, hidden_states, attn_metadata), hidden_states
+
+    monkeypatch.setattr(Layer, "forward", forward)
+    with pytest.raises(InputError, match="the running layer did not call Attention as a module"):
+        sides_of(version, CONTEXT)
 
 
 def test_missing_names_are_listed_with_the_places_that_were_looked_in(install):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import torch
 
+from harness.errors import InputError
 from harness.record.dispatch import DispatchRecorder
 from harness.record.modules import module_region
 from harness.record.regions import open_regions
 from harness.trace import names_of
+from ops.adapters import weights
+from ops.adapters.hidden_states import chunk_lengths, fit, fit_past
 from ops.registry import adapter
 from ops.sides import Side
-from tests.conftest import CONTEXT
+from ops.spec import Differences
+from tests.conftest import CONTEXT, GENERATION
 
 
 def recorded(side: Side, *, inside: bool = False) -> list[str]:
@@ -111,8 +118,6 @@ def test_every_call_starts_from_the_same_kv_state(cpu_sides):
 
 
 def test_a_chunk_of_a_longer_prompt_has_its_past_in_the_cache(dsa):
-    from dataclasses import replace
-
     case = replace(CONTEXT, seq_len=1024, kv_len=4096)
     op, small, _ = dsa.reduce_for_cpu(case)
     assert (small.seq_len, small.past_len) == (32, 96)
@@ -122,6 +127,126 @@ def test_a_chunk_of_a_longer_prompt_has_its_past_in_the_cache(dsa):
         reference = sides.reference.output(sides.reference.call())
     assert mock.shape[1] == 32
     assert torch.equal(mock, reference)
+
+
+def mask_shape(side: Side) -> tuple[int, ...]:
+    """[batch, 1, new tokens, KV length] of the attention mask that a call is given."""
+    (mask,) = {
+        tuple(value.shape)
+        for value in arguments(side).values()
+        if isinstance(value, torch.Tensor) and value.dtype == torch.bool
+    }
+    return mask
+
+
+def test_a_mock_of_another_tp_has_other_heads(dsa):
+    sides = adapter("transformers").build(dsa, CONTEXT, "meta", Differences(case={"tp": 4}))
+    assert sides.reference.weights["o_proj.weight"].shape[1] == 128 // 8 * 128
+    assert sides.mock.weights["o_proj.weight"].shape[1] == 128 // 4 * 128
+    assert [text.partition(":")[0] for text in sides.unshared_weights] == [
+        "kv_b_proj.weight",
+        "o_proj.weight",
+        "q_b_proj.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "changed", "expected"),
+    [
+        (CONTEXT, {"kv_len": 4097}, (1, 1, 4096, 4097)),
+        (CONTEXT, {"seq_len": 4095}, (1, 1, 4095, 4096)),
+        (CONTEXT, {"batch_size": 3}, (3, 1, 4096, 4096)),
+        (GENERATION, {"kv_len": 4097}, (8, 1, 1, 4097)),
+        (GENERATION, {"kv_len": 4095}, (8, 1, 1, 4095)),
+        (GENERATION, {"kv_len": 1}, (8, 1, 1, 1)),
+        (GENERATION, {"batch_size": 3, "kv_len": 8192}, (3, 1, 1, 8192)),
+    ],
+)
+def test_a_mock_of_another_case_has_other_shapes(dsa, case, changed, expected):
+    sides = adapter("transformers").build(dsa, case, "meta", Differences(case=changed))
+    assert mask_shape(sides.mock) == expected
+    whole = (case.batch_size, 1, case.seq_len, case.kv_len)
+    assert mask_shape(sides.reference) in {whole, (1, *whole[1:])}
+
+
+@pytest.mark.parametrize("changed", [{}, {"kv_len": 65}, {"kv_len": 200}, {"batch_size": 1}])
+def test_a_past_in_several_chunks_fits_the_mocks_own_case(dsa, monkeypatch, changed):
+    monkeypatch.setattr(
+        "ops.adapters.transformers.build.SCORES_BUDGET_BYTES", 4 * 64 * 128 * 2 * 50
+    )
+    op, small, _ = dsa.reduce_for_cpu(GENERATION)
+    sides = adapter("transformers").build(op, small, "cpu", Differences(case=changed))
+    outputs = []
+    for side in (sides.mock, sides.reference):
+        side.reset()  # asserts the length of the past
+        with side.context():
+            outputs.append(side.output(side.call()))
+    if not changed:
+        assert torch.equal(*outputs)
+    assert outputs[0].shape[0] == changed.get("batch_size", 2)
+
+
+def test_an_operator_without_a_recipe_is_not_available_and_says_so(dsa):
+    theirs = replace(dsa, name="theirs", recipes={})
+    state = adapter("transformers").availability(theirs)
+    assert not state.ok
+    assert not state.missing_package
+    assert "theirs does not say how transformers builds it" in state.reason
+    assert "OpSpec" in state.fix
+    with pytest.raises(InputError, match="no model_type, attention, rotary"):
+        adapter("transformers").build(theirs, CONTEXT, "meta")
+
+
+def test_chunks_have_at_most_the_longest_length_and_together_all_tokens():
+    assert chunk_lengths(10, 4) == [4, 4, 2]
+    assert chunk_lengths(3, 0) == [1, 1, 1]
+    assert chunk_lengths(0, 4) == []
+
+
+def test_fitted_hidden_states_are_the_same_values_in_contiguous_memory_of_their_own():
+    states = torch.arange(12.0).view(2, 3, 2)
+    same = fit(states, 2, 3)
+    assert torch.equal(same, states)
+    assert same.is_contiguous()
+    assert same.data_ptr() != states.data_ptr()
+    assert fit(states.transpose(0, 1), 3, 2).is_contiguous()
+    wider = fit(states, 3, 4)
+    assert torch.equal(wider[2], wider[0])
+    assert torch.equal(wider[:, 3], wider[:, 2])
+
+
+def test_a_past_is_cut_or_lengthened_to_the_chunks_of_the_mock():
+    new = torch.arange(6.0).view(1, 3, 2)
+    past = [new + 10, new + 20]
+    whole = torch.cat(past, 1)
+    assert torch.equal(torch.cat(list(fit_past(past, new, 1, [4, 2])), 1), whole)
+    assert torch.equal(torch.cat(list(fit_past(past, new, 1, [2])), 1), whole[:, :2])
+    *_, last = fit_past(past, new, 1, [4, 4])
+    assert torch.equal(last, whole[:, [4, 5, 5, 5]])
+    (from_new,) = fit_past([], new, 2, [2])
+    assert torch.equal(from_new, new[:, [2, 2]].expand(2, -1, -1))
+
+
+def with_buffer(**shapes: int) -> torch.nn.Module:
+    module = torch.nn.Module()
+    for name, size in shapes.items():
+        module.register_parameter(name, torch.nn.Parameter(torch.rand(size)))
+    module.register_buffer("table", torch.rand(2))
+    return module
+
+
+@pytest.mark.parametrize("buffers", [True, False])
+def test_weights_that_do_not_fit_are_named_and_buffers_are_copied_on_request(buffers):
+    source, target = with_buffer(a=2, b=3, c=1), with_buffer(a=2, b=4, d=1)
+    copied, problems = weights.share(source, target, buffers=buffers)
+    assert copied == 1 + buffers
+    assert torch.equal(target.a, source.a)
+    assert torch.equal(target.table, source.table) is buffers
+    assert problems == [
+        "c: only in the reference",
+        "d: only in the mock",
+        "b: [3] in the reference, [4] in the mock",
+    ]
 
 
 def test_recording_leaves_no_region_open(meta_sides):

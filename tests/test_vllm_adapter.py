@@ -3,15 +3,16 @@ GPU with vLLM both sides."""
 
 import sys
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from harness.errors import InputError, MissingDeviceError, MissingPackageError
-from ops.adapters.vllm import VllmAdapter, build, packages, plan, rotary
-from ops.adapters.vllm.config import Sizes, model_values
+from ops.adapters.vllm import VllmAdapter, engine, packages, plan, rotary
+from ops.adapters.vllm.capture import host_state
+from ops.adapters.vllm.config import MODEL, Sizes, model_values
 from ops.adapters.vllm.dsa_kernels import KernelMock
 from ops.adapters.vllm.kernel_caches import BLOCK, KernelCaches
 from ops.adapters.vllm.requests import Requests
@@ -69,8 +70,10 @@ def test_stand_ins_are_gone_after_the_import(monkeypatch):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_other_devices_are_refused(device):
-    with pytest.raises(MissingDeviceError, match="cuda only"):
+def test_other_devices_are_refused_with_a_way_out(device):
+    with pytest.raises(
+        MissingDeviceError, match=f"vllm cannot run on '{device}'.*--framework transformers"
+    ):
         VllmAdapter().build(DSA, Case("dsa"), device)
 
 
@@ -82,12 +85,6 @@ def test_float32_is_refused_with_a_way_out():
 def test_an_unknown_reference_is_refused():
     with pytest.raises(InputError, match="runner, layer"):
         VllmAdapter(reference="engine")
-
-
-def test_a_mock_may_not_change_its_batch():
-    with pytest.raises(InputError, match="batch size"):
-        build.mock_case(Case("dsa"), Differences(case={"batch_size": 2}))
-    assert build.mock_case(Case("dsa"), Differences(case={"kv_len": 4097})).past_len == 1
 
 
 def test_the_configuration_has_the_heads_of_one_rank_and_the_mocks_overrides():
@@ -145,28 +142,79 @@ def test_blocks_are_handed_out_in_the_order_of_scheduling():
     assert requests.new_blocks(200) == [[], []]
 
 
-def test_the_mock_gets_as_many_tokens_as_its_case_needs():
-    new = torch.arange(6.0).view(1, 3, 2)
-    past = [new + 10, new + 20]
-    case = Case("dsa", seq_len=3, kv_len=9)
-    assert torch.equal(build.own_tokens(past, new, case)[0], torch.cat(past, 1))
-    longer, _ = build.own_tokens(past, new, replace(case, kv_len=10))
-    assert torch.equal(longer[:, -1], longer[:, -2])
-    assert build.own_tokens(past, new, replace(case, kv_len=8))[0].shape[1] == 5
-    from_new, _ = build.own_tokens([], new, replace(case, kv_len=4))
-    assert torch.equal(from_new, new[:, -1:])
+def test_no_value_of_the_surrounding_model_is_one_that_the_operator_gives():
+    assert not MODEL.keys() & DSA.dimensions.keys()
 
 
-def test_parameters_that_do_not_fit_are_named():
-    source = {"a": torch.ones(2), "b": torch.ones(3), "c": torch.ones(1)}
-    target = {"a": torch.zeros(2), "b": torch.zeros(4), "d": torch.zeros(1)}
-    problems = build.copy_parameters(source, target)
-    assert torch.equal(target["a"], source["a"])
-    assert problems == [
-        "c: only in the reference",
-        "d: only in the mock",
-        "b: [3] in the reference, [4] in the mock",
-    ]
+@pytest.fixture
+def groups(monkeypatch):
+    """vLLM's process groups, faked; notes what is made, destroyed and registered for the exit."""
+    noted = SimpleNamespace(done=[], at_exit=[], joined=False)
+
+    def destroys(name):
+        def destroy():
+            noted.done.append(name)
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        return destroy
+
+    def join(*_sizes):
+        noted.joined = True
+
+    distributed = ModuleType("vllm.distributed")
+    distributed.init_distributed_environment = lambda *_args: None
+    distributed.ensure_model_parallel_initialized = join
+    distributed.model_parallel_is_initialized = lambda: noted.joined
+    distributed.destroy_model_parallel = destroys("model parallel")
+    distributed.destroy_distributed_environment = destroys("process group")
+    package = ModuleType("vllm")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    monkeypatch.setitem(sys.modules, "vllm.distributed", distributed)
+    monkeypatch.setattr(engine.atexit, "register", noted.at_exit.append)
+    engine._leave_at_exit.cache_clear()
+    yield noted
+    engine._leave_at_exit.cache_clear()
+
+
+def test_process_groups_made_here_are_left_once_at_exit_whatever_fails(groups):
+    for _ in range(2):
+        engine._join_process_group(torch.device("cpu"))
+        groups.joined = False  # others may destroy them in between
+    (leave,) = groups.at_exit
+    leave()
+    assert groups.done == ["model parallel", "process group"]
+
+
+def test_the_process_group_of_others_is_not_destroyed(groups, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    engine._join_process_group(torch.device("cpu"))
+    (leave,) = groups.at_exit
+    leave()
+    assert groups.done == ["model parallel"]
+
+
+def test_groups_that_others_made_are_left_alone(groups):
+    groups.joined = True
+    engine._join_process_group(torch.device("cpu"))
+    assert groups.at_exit == []
+
+
+def test_a_reset_compares_host_values_and_where_device_tensors_lie():
+    lengths, slots = torch.tensor([5, 6]), torch.empty(4, dtype=torch.int64, device="meta")
+    metadata = SimpleNamespace(num_reqs=2, lengths=lengths, slots=slots, nested=object())
+    layer = SimpleNamespace(kv_cache=torch.empty(8, 2, device="meta"))
+    context = SimpleNamespace(attn_metadata={"attn": metadata})
+    fake = SimpleNamespace(layers={"attn": layer})
+    before = host_state(fake, context)
+    assert host_state(fake, context) == before
+    lengths[1] = 7
+    assert host_state(fake, context) != before
+    lengths[1] = 6
+    metadata.nested = object()  # of the same type: not looked into
+    assert host_state(fake, context) == before
+    metadata.slots = slots[:2]
+    assert host_state(fake, context) != before
 
 
 def test_rotary_frequencies_agree_with_transformers():

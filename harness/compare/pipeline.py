@@ -123,7 +123,7 @@ def run(jobs: Sequence[Job], options: Options) -> Generator[Compared, None, None
 
 @contextmanager
 def _built(job: Job, options: Options) -> Iterator[Sides]:
-    with options.stage(f"building {job.case}"):
+    with options.stage("building both sides"):
         sides = job.build(options.device)
     try:
         yield sides

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +9,9 @@ if TYPE_CHECKING:
 
 INITIALIZER_RANGE = 0.02
 """Standard deviation of matrices, as in the published config.json (initializer_range)."""
+
+NOT_SHARED = "weights are not shared, on request"
+"""The one entry of ``Sides.unshared_weights`` when nothing was to be copied."""
 
 
 def initialize(module: torch.nn.Module, seed: int) -> None:
@@ -36,16 +38,22 @@ def initialize(module: torch.nn.Module, seed: int) -> None:
             parameter.normal_(mean, INITIALIZER_RANGE, generator=random)
 
 
-def share(source: torch.nn.Module, target: torch.nn.Module) -> tuple[int, list[str]]:
-    """Copy parameters and buffers of ``source`` to those of the same name and shape in ``target``.
+def share(
+    source: torch.nn.Module, target: torch.nn.Module, *, buffers: bool
+) -> tuple[int, list[str]]:
+    """Copy tensors of ``source`` to those of the same name and shape in ``target``.
+
+    Args:
+        source: of the reference.
+        target: of the mock.
+        buffers: copy buffers as well as parameters; else they stay each side's own.
 
     Returns:
         How many tensors agree now, and one phrase for each that could not be copied.
     """
     import torch
 
-    theirs = _tensors(source)
-    ours = _tensors(target)
+    theirs, ours = _tensors(source, buffers), _tensors(target, buffers)
     problems = [f"{name}: only in the reference" for name in sorted(theirs.keys() - ours.keys())]
     problems += [f"{name}: only in the mock" for name in sorted(ours.keys() - theirs.keys())]
     copied = 0
@@ -63,22 +71,6 @@ def share(source: torch.nn.Module, target: torch.nn.Module) -> tuple[int, list[s
     return copied, problems
 
 
-def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return dict(module.named_parameters()) | dict(module.named_buffers())
-
-
-def seeded_hidden_states(
-    shape: tuple[int, ...], dtype: torch.dtype, device: str, seed: int
-) -> torch.Tensor:
-    """N(0, 1) hidden states of ``shape``, the same for the same seed and device type."""
-    import torch
-
-    if device == "meta":
-        return torch.empty(shape, dtype=dtype, device=device)
-    generator = torch.Generator(device).manual_seed(seed)
-    return torch.randn(shape, dtype=dtype, device=device, generator=generator)
-
-
-def chunk_length(batch: int, per_token_bytes: int, budget_bytes: int, length: int) -> int:
-    """Tokens per request of one prefill chunk so that its largest intermediate fits a budget."""
-    return max(1, min(length, math.floor(budget_bytes / max(1, batch * per_token_bytes))))
+def _tensors(module: torch.nn.Module, buffers: bool) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = dict(module.named_parameters())
+    return found | dict(module.named_buffers()) if buffers else found

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from harness.errors import MissingDeviceError, MissingPackageError
+from harness.errors import MissingPackageError
+from ops.adapters import gpu
 from ops.adapters.tensorrt_llm import probing
 from ops.case import Case
 from ops.sides import Sides
 from ops.spec import Availability, Differences, OpSpec
-
-LOWEST_CAPABILITY = (9, 0)
-"""DSA runs DeepGEMM and FlashMLA kernels, which exist from sm_90 on."""
 
 KERNEL_PACKAGES = ("flashinfer-python", "nvidia-cutlass-dsl", "tensorrt", "transformers")
 """Distributions that steer which kernels TensorRT-LLM runs, besides those it bundles."""
@@ -33,13 +31,10 @@ class TensorrtLlmAdapter:
             found = probing.installed_version()
         except MissingPackageError as error:
             return Availability(False, error.what, error.fix, missing_package=True)
-        problem = _device_problem()
+        problem = gpu.device_problem()
         if problem:
-            return Availability(
-                False,
-                f"tensorrt_llm {found} is installed, but {problem}",
-                "run on a machine with an NVIDIA Hopper or Blackwell GPU",
-            )
+            what = f"tensorrt_llm {found} is installed, but {problem}"
+            return Availability(False, what, gpu.FIX)
         return Availability(True, f"tensorrt_llm {found}")
 
     def versions(self) -> dict[str, str]:
@@ -61,28 +56,7 @@ class TensorrtLlmAdapter:
     ) -> Sides:
         """Build both sides on ``device``; see `ops.spec.FrameworkAdapter.build`."""
         found = probing.installed_version()
-        if not device.startswith("cuda"):
-            raise MissingDeviceError(
-                f"tensorrt_llm {found} cannot run on {device!r}", fix="use --device cuda"
-            )
-        problem = _device_problem(device)
-        if problem:
-            raise MissingDeviceError(problem, fix="run on an NVIDIA Hopper or Blackwell GPU")
+        gpu.require_device(f"tensorrt_llm {found}", device)
         from ops.adapters.tensorrt_llm.build import build_sides
 
         return build_sides(probing.Api(found), op, case, device, differences)
-
-
-def _device_problem(device: str | None = None) -> str:
-    """Why the (current) CUDA device cannot run the operator; empty when it can."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return "there is no CUDA device"
-    index = torch.device(device or "cuda").index
-    if index is not None and index >= torch.cuda.device_count():
-        return f"there is no {device}"
-    found = torch.cuda.get_device_capability(device)
-    if found < LOWEST_CAPABILITY:
-        return f"the device is sm_{found[0]}{found[1]} and its kernels need sm_90 or newer"
-    return ""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters import weights
+from ops.adapters.calls import output_of
+from ops.adapters.hidden_states import chunk_lengths, fit, fit_past, seeded_hidden_states
 from ops.adapters.tensorrt_llm import layer, serving, standalone
 from ops.adapters.tensorrt_llm.config import check_case, make_model_config
 from ops.adapters.tensorrt_llm.probing import Api
@@ -46,10 +48,12 @@ def build_sides(api: Api, op: OpSpec, case: Case, device: str, differences: Diff
     with torch.no_grad(), _on(device):
         built, theirs = _reference_layer(api, op, case, device)
         alone, ours = _mock_layer(api, op, mock_case, device, dict(differences.config))
-        copied, unshared = 0, ["weights are not shared, on request"]
+        copied, unshared = 0, [weights.NOT_SHARED]
         if differences.share_weights:
             copied, unshared = weights.share(
-                built.get_submodule(op.submodule), alone.get_submodule(op.submodule)
+                built.get_submodule(op.submodule),
+                alone.get_submodule(op.submodule),
+                buffers=True,
             )
         managers: list[Any] = []
         try:
@@ -58,8 +62,9 @@ def build_sides(api: Api, op: OpSpec, case: Case, device: str, differences: Diff
             reference.run(*_embeddings(op, case, device))
             mock = Standalone(api, ours, alone, op.submodule, mock_case, device)
             managers.append(mock.manager)
-            mock.prefill(fit_past(reference.past, reference.hidden_states, mock_case))
-            mock.prepare(fit(reference.hidden_states, mock_case.batch_size, mock_case.seq_len))
+            new, batch = reference.hidden_states, mock_case.batch_size
+            mock.prefill(fit_past(reference.past, new, batch, _past_lengths(mock_case)))
+            mock.prepare(fit(new, batch, mock_case.seq_len))
         except BaseException:
             _free(managers, device)
             raise
@@ -88,54 +93,19 @@ def _mock_layer(
 
 
 def _embeddings(op: OpSpec, case: Case, device: str) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What enters the layer: the past in chunks of at most a serving step, and the new tokens."""
+    """What enters the layer: the past in chunks, and the new tokens."""
     import torch
 
     dtype, hidden = getattr(torch, case.dtype), int(op.dimensions["hidden_size"])
     batch = case.batch_size
-    length = weights.chunk_length(batch, 1, serving.MAX_NUM_TOKENS, case.past_len)
-    past = weights.seeded_hidden_states((batch, case.past_len, hidden), dtype, device, SEED_PAST)
-    new = weights.seeded_hidden_states((batch, case.seq_len, hidden), dtype, device, SEED_NEW)
-    return [chunk for chunk in past.split(length, dim=1) if chunk.shape[1]], new
+    past = seeded_hidden_states((batch, case.past_len, hidden), dtype, device, SEED_PAST)
+    new = seeded_hidden_states((batch, case.seq_len, hidden), dtype, device, SEED_NEW)
+    return list(past.split(_past_lengths(case), dim=1)), new
 
 
-def fit(hidden_states: torch.Tensor, batch: int, length: int) -> torch.Tensor:
-    """The same hidden states in memory of the mock's own, [batch, length, hidden].
-
-    Where the mock has more requests they start over; where it has more tokens the last is repeated.
-    """
-    import torch
-
-    device = hidden_states.device
-    rows = torch.arange(batch, device=device) % hidden_states.shape[0]
-    columns = torch.arange(length, device=device).clamp(max=hidden_states.shape[1] - 1)
-    return hidden_states[rows][:, columns]  # indexing by tensors copies
-
-
-def fit_past(past: list[torch.Tensor], new: torch.Tensor, case: Case) -> list[torch.Tensor]:
-    """The past chunks for the mock's own past length, copied.
-
-    Args:
-        past: of the reference, each [batch, chunk, hidden].
-        new: taken from where the reference has no past.
-        case: of the mock.
-    """
-    fitted: list[torch.Tensor] = []
-    missing = case.past_len
-    for chunk in past:
-        length = min(missing, chunk.shape[1])
-        if length:
-            fitted.append(fit(chunk, case.batch_size, length))
-        missing -= length
-    if missing:
-        last = (past[-1] if past else new)[:, -1:]
-        fitted.append(fit(last, case.batch_size, missing))
-    return fitted
-
-
-def output_of(result: Any) -> Any:
-    """The attention output of a submodule, or hidden states of (hidden states, residual)."""
-    return result[0] if isinstance(result, (tuple, list)) else result
+def _past_lengths(case: Case) -> list[int]:
+    """Tokens per request of each prefill chunk: at most a serving step for the whole batch."""
+    return chunk_lengths(case.past_len, serving.MAX_NUM_TOKENS // case.batch_size)
 
 
 def _sides(op: OpSpec, mock: Standalone, reference: Serving, shared: str) -> Sides:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import InputError
 from ops.adapters import weights
 from ops.adapters.tensorrt_llm.probing import Api
 
@@ -73,36 +70,3 @@ def add_next_norm(
     norm.to(device).requires_grad_(False)
     weights.initialize(norm, seed)
     layer.next_layer_layernorm = norm
-
-
-@contextmanager
-def noted(module: torch.nn.Module) -> Iterator[dict[str, Any]]:
-    """Note the arguments of the module's call by a forward pre-hook.
-
-    Raises:
-        InputError: the module was not called through its hooks.
-    """
-    inputs: dict[str, Any] = {}
-
-    def hook(_module: Any, args: Any, kwargs: Any) -> None:
-        inputs.update(args=args, kwargs=kwargs)
-
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        yield inputs
-    finally:
-        handle.remove()
-    if not inputs:
-        raise InputError(
-            f"the running layer did not call {type(module).__name__} as a module",
-            fix="report it with the TensorRT-LLM version; the layer was changed",
-        )
-
-
-def hidden_of(inputs: dict[str, Any]) -> torch.Tensor:
-    """Hidden states among noted arguments of ``self_attn(position_ids, hidden_states, ...)``."""
-    named: torch.Tensor | None = inputs["kwargs"].get("hidden_states")
-    if named is not None:
-        return named
-    second: torch.Tensor = inputs["args"][1]
-    return second

@@ -10,6 +10,7 @@ import inspect
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from ops.adapters.calls import Arguments, noted
 from ops.adapters.tensorrt_llm import cache, layer
 from ops.adapters.tensorrt_llm.cache import Pool, Step
 from ops.adapters.tensorrt_llm.config import Limits
@@ -24,6 +25,9 @@ MAX_NUM_TOKENS = 8192
 
 FLASH_MLA_PAGE, PAGE = 64, 32
 """Serving takes pages of 64 tokens where ``enable_flash_mla`` holds, else KvCacheConfig's 32."""
+
+HIDDEN_STATES = 1
+"""Their position in ``self_attn(position_ids, hidden_states, ...)``."""
 
 
 def limits_of(case: Case) -> Limits:
@@ -79,16 +83,17 @@ class Serving:
         done = 0
         for chunk in past:
             step = Step(self._case.batch_size, chunk.shape[1], done, is_context=True)
-            self.past.append(layer.hidden_of(self._forward(step, chunk)).view_as(chunk))
+            entered = self._forward(step, chunk).hidden_states(HIDDEN_STATES)
+            self.past.append(entered.view_as(chunk))
             done += chunk.shape[1]
         step = Step(self._case.batch_size, new.shape[1], done, is_context)
         self._alone = self._forward(step, new)
-        self.hidden_states = layer.hidden_of(self._alone).view_as(new)
+        self.hidden_states = self._alone.hidden_states(HIDDEN_STATES).view_as(new)
         self.reset()
 
     def call_alone(self) -> Any:
         """Run the operator with the inputs that the running layer gave it."""
-        return self.module(*self._alone["args"], **self._alone["kwargs"])
+        return self.module(*self._alone.args, **self._alone.kwargs)
 
     def call_layer(self) -> Any:
         """Run the whole decoder layer."""
@@ -108,13 +113,13 @@ class Serving:
         """Assert the state that a call starts from."""
         cache.check_state(self.metadata, self._step)
 
-    def _forward(self, step: Step, embeddings: torch.Tensor) -> dict[str, Any]:
+    def _forward(self, step: Step, embeddings: torch.Tensor) -> Arguments:
         """Run the layer on [batch, new, hidden] embeddings and return what reached the operator."""
         self._step = step
         self.metadata = self._make_metadata(step)
         self.metadata.prepare()
         self._whole = self._layer_inputs(step, embeddings)
-        with layer.noted(self.module) as inputs, self.context():
+        with noted(self.module) as inputs, self.context():
             self.call_layer()
         return inputs
 

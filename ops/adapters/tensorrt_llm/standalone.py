@@ -6,6 +6,7 @@ Source of what a collector does: collector/trtllm/collect_mla_module.py of ai-dy
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Standalone:
         self.module = built.get_submodule(path)
         self.manager = cache.make_manager(api, model_config, self._pool())
 
-    def prefill(self, past: list[torch.Tensor]) -> None:
+    def prefill(self, past: Iterable[torch.Tensor]) -> None:
         """Fill the cache, a chunk at a time.
 
         Args:

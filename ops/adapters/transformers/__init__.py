@@ -10,13 +10,15 @@ import importlib.util
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from harness.errors import MissingPackageError
+from harness.errors import InputError, MissingPackageError
 from ops.case import Case
 from ops.sides import Sides
 from ops.spec import Availability, Differences, OpSpec
 
 MINIMUM = (5, 17)
 PIP = "pip install 'transformers>=5.17,<6'"
+RECIPE = ("model_type", "attention", "rotary")
+"""What an operator's ``recipes["transformers"]`` names: the model and two of its classes."""
 
 
 class TransformersAdapter:
@@ -25,7 +27,16 @@ class TransformersAdapter:
     name = "transformers"
 
     def availability(self, op: OpSpec) -> Availability:
-        """Whether transformers is installed, new enough, and has the model."""
+        """Whether ``op`` has a recipe and transformers is installed, new enough, with the model."""
+        recipe = op.recipes.get(self.name, {})
+        absent = [key for key in RECIPE if key not in recipe]
+        if absent:
+            return Availability(
+                False,
+                f"the operator {op.name} does not say how transformers builds it "
+                f"(recipes['transformers'] has no {', '.join(absent)})",
+                "add them to its OpSpec, or choose another --framework",
+            )
         if importlib.util.find_spec("transformers") is None:
             return Availability(
                 False, "transformers is not installed", f"run {PIP}", missing_package=True
@@ -38,7 +49,7 @@ class TransformersAdapter:
                 f"run {PIP}",
                 missing_package=True,
             )
-        model_type = op.recipes[self.name]["model_type"]
+        model_type = recipe["model_type"]
         if importlib.util.find_spec(f"transformers.models.{model_type}") is None:
             return Availability(
                 False, f"transformers {found} has no {model_type}", f"run {PIP}", True
@@ -60,6 +71,7 @@ class TransformersAdapter:
 
         state = self.availability(op)
         if not state.ok:
-            raise MissingPackageError(state.reason, fix=state.fix)
+            kind = MissingPackageError if state.missing_package else InputError
+            raise kind(state.reason, fix=state.fix)
         recipe: dict[str, Any] = dict(op.recipes[self.name])
         return build_sides(op, recipe, case, device, differences)

@@ -6,15 +6,17 @@ layer and its submodule. Nothing here computes such a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters import weights
+from ops.adapters.calls import noted
 from ops.adapters.transformers.kv_state import KvState, new_cache
 
 if TYPE_CHECKING:
     import torch
+
+HIDDEN_STATES = 0
+"""Their position in ``self_attn(hidden_states, ...)``."""
 
 
 class ModelPath:
@@ -49,44 +51,23 @@ class ModelPath:
             new: embeddings of the new tokens, [batch, new tokens, hidden].
         """
         for chunk in past:
-            with _noted(self.submodule) as inputs:
+            with noted(self.submodule) as inputs:
                 self._forward(chunk)
-            self.past.append(_hidden(inputs))
+            self.past.append(inputs.hidden_states(HIDDEN_STATES))
         self.state = KvState(self.cache, sum(chunk.shape[1] for chunk in past))
-        with _noted(self.submodule) as alone, _noted(self.layer) as whole:
+        with noted(self.submodule) as alone, noted(self.layer) as whole:
             self._forward(new)
-        self.hidden_states = _hidden(alone)
+        self.hidden_states = alone.hidden_states(HIDDEN_STATES)
         self._alone, self._whole = alone, whole
         self.state.reset()
 
     def call_alone(self) -> Any:
         """Run the submodule with the inputs that the running model gave it."""
-        return self.submodule(*self._alone["args"], **self._alone["kwargs"])
+        return self.submodule(*self._alone.args, **self._alone.kwargs)
 
     def call_layer(self) -> Any:
         """Run the whole decoder layer with the inputs that the running model gave it."""
-        return self.layer(*self._whole["args"], **self._whole["kwargs"])
+        return self.layer(*self._whole.args, **self._whole.kwargs)
 
     def _forward(self, embeddings: torch.Tensor) -> None:
         self.model(inputs_embeds=embeddings, past_key_values=self.cache, use_cache=True)
-
-
-@contextmanager
-def _noted(module: torch.nn.Module) -> Iterator[dict[str, Any]]:
-    """Note the arguments of the module's next call."""
-    inputs: dict[str, Any] = {}
-
-    def hook(_module: Any, args: Any, kwargs: Any) -> None:
-        inputs.update(args=args, kwargs=kwargs)
-
-    handle: Any = module.register_forward_pre_hook(hook, with_kwargs=True)
-    remove: Callable[[], None] = handle.remove
-    try:
-        yield inputs
-    finally:
-        remove()
-
-
-def _hidden(inputs: dict[str, Any]) -> torch.Tensor:
-    found: torch.Tensor = inputs["kwargs"].get("hidden_states")
-    return found if found is not None else inputs["args"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +38,17 @@ class Standalone:
         weights.initialize(self.module, seed)
         self.cache = new_cache(config)
 
-    def prefill(self, past: list[torch.Tensor]) -> None:
+    def prefill(self, past: Iterable[torch.Tensor]) -> None:
         """Fill the cache with the past tokens, a chunk at a time.
 
         Args:
             past: hidden states per chunk, each [batch, chunk, hidden].
         """
+        done = 0
         for chunk in past:
             self.module(**self._inputs(chunk))
-        self.state = KvState(self.cache, sum(chunk.shape[1] for chunk in past))
+            done += chunk.shape[1]
+        self.state = KvState(self.cache, done)
 
     def prepare(self, hidden_states: torch.Tensor) -> None:
         """Make the inputs of the call once, outside of what is timed and recorded."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from harness.errors import InputError, MissingDeviceError, MissingPackageError
+from harness.errors import InputError, MissingPackageError
+from ops.adapters import gpu
 from ops.adapters.vllm import packages
 from ops.adapters.vllm.reference import NOTES, ReferenceKind
 from ops.case import Case
 from ops.sides import Sides
 from ops.spec import Availability, Differences, OpSpec
-
-COMPUTE_CAPABILITY = (9, 0)
 
 
 class VllmAdapter:
@@ -41,9 +40,9 @@ class VllmAdapter:
         if op.mock == "kernels" and not packages.installed("trtllm_kernel"):
             what = "trtllm_kernel is not installed"
             return Availability(False, what, f"run {packages.PIP_TRTLLM_KERNEL}", True)
-        problem = _device_problem()
+        problem = gpu.device_problem()
         if problem:
-            return Availability(False, problem, "run on a machine with an sm_90 or newer GPU")
+            return Availability(False, problem, gpu.FIX)
         return Availability(True, f"vllm {found}")
 
     def versions(self) -> dict[str, str]:
@@ -61,29 +60,10 @@ class VllmAdapter:
         from ops.adapters.vllm import build
 
         build.check_case(case)
-        if not device.startswith("cuda"):
-            raise MissingDeviceError(
-                f"vllm builds {op.name} on cuda only, not on {device}",
-                fix="use --device cuda, or --framework transformers on a CPU or the meta device",
-            )
-        problem = _device_problem()
-        if problem:
-            raise MissingDeviceError(problem, fix="run on a machine with an sm_90 or newer GPU")
+        gpu.require_device("vllm", device)
         packages.require_vllm()
         import torch
 
         where = torch.device(device if ":" in device else f"cuda:{torch.cuda.current_device()}")
         torch.cuda.set_device(where)
         return build.build_sides(op, case, where, differences, self.reference)
-
-
-def _device_problem() -> str:
-    """Why no GPU here can run the kernels; empty when one can."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return "there is no CUDA device"
-    capability = torch.cuda.get_device_capability()
-    if capability < COMPUTE_CAPABILITY:
-        return f"the GPU has compute capability {capability[0]}.{capability[1]}, not 9.0 or newer"
-    return ""

@@ -1,4 +1,8 @@
-"""What reaches a layer and its attention while the serving path runs, and calls that repeat it."""
+"""What reaches a layer and its attention while the serving path runs, and calls that repeat it.
+
+`ops.adapters.calls.noted` would not do: here a forward context belongs to each call, the tensors
+have to be copied (see `captured`), and every call is kept so that a second one does not go unseen.
+"""
 
 from __future__ import annotations
 
@@ -106,9 +110,10 @@ class Replay:
         return self.engine.forward_scope(self._attention_call.forward_context)
 
     def reset(self) -> None:
-        """Assert that slots, lengths and caches are those of the captured forward.
+        """Assert that metadata and caches are where and as long as when the forward was captured.
 
-        A call writes the same tokens to the same slots, so nothing has to be put back.
+        See `host_state` for what is compared. A call writes the same tokens to the same slots, so
+        nothing has to be put back.
         """
         if self._host_state() != self._state:
             raise AssertionError(
@@ -120,7 +125,14 @@ class Replay:
 
 
 def host_state(engine: Engine, forward_context: Any) -> list[Any]:
-    """What identifies the KV state of a forward, read on the host: it launches nothing."""
+    """What the host knows of a forward's metadata and KV caches; reading it launches nothing.
+
+    Per attention layer, each field of its metadata and its KV cache, as
+    - its value: numbers, strings, booleans, None, and tensors on the CPU;
+    - shape, strides, dtype and address: tensors on a GPU (slots, block table, caches), whose
+      contents are not read;
+    - its type alone: everything else, such as nested metadata.
+    """
     state: list[Any] = []
     for name, metadata in sorted(forward_context.attn_metadata.items()):
         for key, value in sorted(vars(metadata).items()):

@@ -27,7 +27,6 @@ MODEL = {
     "vocab_size": VOCABULARY,
     "num_hidden_layers": 1,
     "first_k_dense_replace": 1,  # the one layer has a dense MLP: it only surrounds the operator
-    "intermediate_size": 18432,
     "moe_intermediate_size": 256,
     "moe_layer_freq": 1,
     "n_routed_experts": 8,

@@ -89,7 +89,7 @@ class KernelMock:
         return torch.inference_mode()
 
     def reset(self) -> None:
-        """Assert that the caches are in place; a call writes the same slots again."""
+        """Assert that there are caches, and a slot per new token; a call writes the same again."""
         tokens = self.case.batch_size * self._step.length
         if self._slots.numel() != tokens or self._caches.latent.numel() == 0:
             raise AssertionError("the caches or the slots of the hand-assembled mock changed")

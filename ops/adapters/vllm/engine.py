@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class Engine:
 
 def _join_process_group(device: torch.device) -> None:
     """Make the one-rank groups that vLLM's linear layers ask for, unless there are any."""
+    import torch
     from vllm.distributed import (
         ensure_model_parallel_initialized,
         init_distributed_environment,
@@ -107,8 +110,28 @@ def _join_process_group(device: torch.device) -> None:
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     address = f"tcp://127.0.0.1:{_free_port()}"
+    own = not torch.distributed.is_initialized()
     init_distributed_environment(1, 0, address, device.index or 0, backend)
     ensure_model_parallel_initialized(1, 1)
+    _leave_at_exit(own)
+
+
+@functools.cache  # one handler of each kind, however often groups are made
+def _leave_at_exit(own: bool) -> None:
+    """Destroy the groups when Python exits; NCCL warns about those that are left open.
+
+    Args:
+        own: torch's process group was made here too, and is destroyed with vLLM's.
+    """
+    from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
+
+    def leave() -> None:
+        # each does nothing where others have already cleaned up
+        for destroy in (destroy_model_parallel, destroy_distributed_environment)[: 1 + own]:
+            with suppress(Exception):  # whatever fails, the process ends as it would have
+                destroy()
+
+    atexit.register(leave)
 
 
 def _free_port() -> int:

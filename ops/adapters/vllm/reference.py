@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ops.adapters import weights
+from ops.adapters.hidden_states import seeded_hidden_states
 from ops.adapters.vllm import plan
 from ops.adapters.vllm.capture import Call, Replay, captured, hidden_states
 from ops.adapters.vllm.config import Sizes
@@ -151,4 +152,4 @@ class LayerReference(Reference):
         shape = (self._case.batch_size * step.length, int(config.hf_config.hidden_size))
         device = str(self.engine.device)
         seed = SEED_HIDDEN + step.start
-        self._made.run(step, weights.seeded_hidden_states(shape, config.dtype, device, seed))
+        self._made.run(step, seeded_hidden_states(shape, config.dtype, device, seed))

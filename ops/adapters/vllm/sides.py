@@ -56,17 +56,27 @@ class Mock(Protocol):
 
 
 def make_sides(
-    op: OpSpec, kind: ReferenceKind, mock: Mock, reference: Reference, unshared: list[str]
+    op: OpSpec,
+    kind: ReferenceKind,
+    mock: Mock,
+    reference: Reference,
+    copied: int,
+    unshared: list[str],
 ) -> Sides:
-    """Wrap what was built; ``unshared`` has a phrase per weight that could not be copied."""
+    """Wrap what was built.
+
+    Args:
+        op: the operator.
+        kind: how the reference was built.
+        mock, reference: both sides, ready for their call.
+        copied: weights of the mock that are the reference's.
+        unshared: a phrase per weight that could not be copied.
+    """
     import torch
 
     replay = reference.replay
     place = f"{type(replay.layer).__name__}.{op.submodule}"
     names = dict(replay.attention.named_parameters())
-    own = sum("only in the mock" in text or "in the reference, [" in text for text in unshared)
-    apart = "weights are not shared, on request" in unshared
-    copied = 0 if apart else len(mock.weights) - own
 
     def close() -> None:
         mock.close()

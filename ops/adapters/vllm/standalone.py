@@ -94,7 +94,7 @@ class Standalone:
         return self.engine.forward_scope(self._forward_context)
 
     def reset(self) -> None:
-        """Assert that slots, lengths and caches are those of `prepare`; calls repeat in place."""
+        """Assert that metadata and caches are those of `prepare`, as far as `host_state` tells."""
         if host_state(self.engine, self._forward_context) != self._state:
             raise AssertionError("the attention metadata or the KV caches changed after prepare()")
 

@@ -171,9 +171,8 @@ def test_a_mock_of_another_case_has_other_shapes(dsa, case, changed, expected):
 
 @pytest.mark.parametrize("changed", [{}, {"kv_len": 65}, {"kv_len": 200}, {"batch_size": 1}])
 def test_a_past_in_several_chunks_fits_the_mocks_own_case(dsa, monkeypatch, changed):
-    monkeypatch.setattr(
-        "ops.adapters.transformers.build.SCORES_BUDGET_BYTES", 4 * 64 * 128 * 2 * 50
-    )
+    fifty_tokens = 50 * 2 * 128 * 64 * 4  # of two requests, against 128 keys of 64 fp32 heads
+    monkeypatch.setattr("ops.adapters.transformers.build.SCORES_BUDGET_BYTES", fifty_tokens)
     op, small, _ = dsa.reduce_for_cpu(GENERATION)
     sides = adapter("transformers").build(op, small, "cpu", Differences(case=changed))
     outputs = []

@@ -2,7 +2,6 @@
 GPU with vLLM both sides."""
 
 import sys
-from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -71,9 +70,8 @@ def test_stand_ins_are_gone_after_the_import(monkeypatch):
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_other_devices_are_refused_with_a_way_out(device):
-    with pytest.raises(
-        MissingDeviceError, match=f"vllm cannot run on '{device}'.*--framework transformers"
-    ):
+    text = f"vllm cannot run on '{device}'.*--framework transformers"
+    with pytest.raises(MissingDeviceError, match=text):
         VllmAdapter().build(DSA, Case("dsa"), device)
 
 

@@ -125,9 +125,12 @@ def _leave_at_exit(own: bool) -> None:
     """
     from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
 
+    steps = [destroy_model_parallel]
+    if own:
+        steps.append(destroy_distributed_environment)
+
     def leave() -> None:
-        # each does nothing where others have already cleaned up
-        for destroy in (destroy_model_parallel, destroy_distributed_environment)[: 1 + own]:
+        for destroy in steps:  # they do nothing where others have already cleaned up
             with suppress(Exception):  # whatever fails, the process ends as it would have
                 destroy()
 

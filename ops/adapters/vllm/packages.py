@@ -58,6 +58,8 @@ def require_vllm() -> None:
     """
     found = vllm_version()
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # standard output belongs to the report, or to the JSON that somebody parses
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     try:
         with stand_ins():
             import_module("vllm.engine.arg_utils")

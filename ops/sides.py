@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -72,3 +72,25 @@ class Sides:
     notes: tuple[str, ...] = ()
     unshared_weights: tuple[str, ...] = ()
     close: Callable[[], None] = _nothing
+
+
+def inside_layer(reference: Side, call: Callable[[], Any], layer: str) -> Side:
+    """The same submodule and state as ``reference``, with ``call`` running the whole layer.
+
+    Args:
+        reference: the submodule called alone.
+        call: runs the decoder layer with the inputs that it got from the model.
+        layer: its class name.
+    """
+    where = reference.describe.split(" called alone")[0]
+    describe = f"{where} inside the running {layer}"
+    return replace(reference, label="in layer", call=call, describe=describe)
+
+
+def shared_by_builders(copied: int) -> tuple[str, ...]:
+    """What two builders may share, for `Sides.shared`; ``copied`` weights agree."""
+    return (
+        "configuration values",
+        f"{copied} weight tensors, copied by name",
+        "hidden states entering the submodule",
+    )

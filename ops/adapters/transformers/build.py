@@ -12,7 +12,7 @@ from ops.adapters.transformers.config import make_config
 from ops.adapters.transformers.model_path import ModelPath
 from ops.adapters.transformers.standalone import Standalone
 from ops.case import Case
-from ops.sides import Side, Sides
+from ops.sides import Side, Sides, inside_layer, shared_by_builders
 from ops.spec import Differences, OpSpec
 
 SCORES_BUDGET_BYTES = 4 << 30
@@ -77,8 +77,17 @@ def _sides(
     import torch
 
     model = type(reference.model).__name__
-    place = f"{type(reference.layer).__name__}.{op.submodule}"
-    names = dict(reference.submodule.named_parameters())
+    layer = type(reference.layer).__name__
+    alone = Side(
+        "reference",
+        reference.call_alone,
+        reference.state.reset,
+        reference.submodule,
+        describe=f"{layer}.{op.submodule} called alone with the inputs that {model} gave it",
+        weights=dict(reference.submodule.named_parameters()),
+        output=output_of,
+        context=torch.no_grad,
+    )
     return Sides(
         mock=Side(
             "mock",
@@ -90,29 +99,8 @@ def _sides(
             output=output_of,
             context=torch.no_grad,
         ),
-        reference=Side(
-            "reference",
-            reference.call_alone,
-            reference.state.reset,
-            reference.submodule,
-            describe=f"{place} called alone with the inputs that {model} gave it",
-            weights=names,
-            output=output_of,
-            context=torch.no_grad,
-        ),
-        in_layer=Side(
-            "in layer",
-            reference.call_layer,
-            reference.state.reset,
-            reference.submodule,
-            describe=f"{place} inside the running {type(reference.layer).__name__}",
-            weights=names,
-            context=torch.no_grad,
-        ),
-        shared=(
-            "configuration values",
-            f"{copied} weight tensors, copied by name",
-            "hidden states entering the submodule",
-        ),
+        reference=alone,
+        in_layer=inside_layer(alone, reference.call_layer, layer),
+        shared=shared_by_builders(copied),
         unshared_weights=tuple(unshared),
     )

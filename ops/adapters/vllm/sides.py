@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ops.adapters.vllm import packages, plan
 from ops.adapters.vllm.config import BACKEND, VOCABULARY
 from ops.adapters.vllm.reference import NOTES, Reference, ReferenceKind
-from ops.sides import Side, Sides
+from ops.sides import Side, Sides, inside_layer, shared_by_builders
 from ops.spec import OpSpec
 
 if TYPE_CHECKING:
@@ -75,8 +75,16 @@ def make_sides(
     import torch
 
     replay = reference.replay
-    place = f"{type(replay.layer).__name__}.{op.submodule}"
-    names = dict(replay.attention.named_parameters())
+    layer = type(replay.layer).__name__
+    alone = Side(
+        "reference",
+        replay.call_alone,
+        replay.reset,
+        replay.attention,
+        context=replay.context,
+        describe=f"{layer}.{op.submodule} called alone with the inputs of the running layer",
+        weights=dict(replay.attention.named_parameters()),
+    )
 
     def close() -> None:
         mock.close()
@@ -95,29 +103,9 @@ def make_sides(
             describe=_describe_mock(mock),
             weights=mock.weights,
         ),
-        reference=Side(
-            "reference",
-            replay.call_alone,
-            replay.reset,
-            replay.attention,
-            context=replay.context,
-            describe=f"{place} called alone with the inputs that the running layer gave it",
-            weights=names,
-        ),
-        in_layer=Side(
-            "in layer",
-            replay.call_layer,
-            replay.reset,
-            replay.attention,
-            context=replay.context,
-            describe=f"{place} inside the running {type(replay.layer).__name__}",
-            weights=names,
-        ),
-        shared=(
-            "configuration values",
-            f"{copied} weight tensors, copied by name",
-            "hidden states entering the submodule",
-        ),
+        reference=alone,
+        in_layer=inside_layer(alone, replay.call_layer, layer),
+        shared=shared_by_builders(copied),
         notes=(*_notes(kind), *reference.remarks),
         unshared_weights=tuple(unshared),
         close=close,

@@ -61,6 +61,7 @@ DSA = OpSpec(
     recipes={
         "transformers": {
             "model_type": "deepseek_v32",
+            "config": "DeepseekV32Config",
             "attention": "DeepseekV32Attention",
             "rotary": "DeepseekV32RotaryEmbedding",
         }

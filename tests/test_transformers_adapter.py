@@ -192,7 +192,7 @@ def test_an_operator_without_a_recipe_is_not_available_and_says_so(dsa):
     assert not state.missing_package
     assert "theirs does not say how transformers builds it" in state.reason
     assert "OpSpec" in state.fix
-    with pytest.raises(InputError, match="no model_type, attention, rotary"):
+    with pytest.raises(InputError, match="no model_type, config, attention, rotary"):
         adapter("transformers").build(theirs, CONTEXT, "meta")
 
 
@@ -251,3 +251,19 @@ def test_weights_that_do_not_fit_are_named_and_buffers_are_copied_on_request(buf
 def test_recording_leaves_no_region_open(meta_sides):
     recorded(meta_sides.mock)
     assert open_regions() == ()
+
+
+def test_another_package_may_have_registered_a_configuration_of_the_same_model_type(dsa):
+    # vLLM does so when it is imported
+    from transformers import AutoConfig, DeepseekV3Config
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    class Foreign(DeepseekV3Config):
+        model_type = "deepseek_v32"
+
+    AutoConfig.register("deepseek_v32", Foreign, exist_ok=True)
+    try:
+        sides = adapter("transformers").build(dsa, CONTEXT, "meta")
+    finally:
+        CONFIG_MAPPING._extra_content.pop("deepseek_v32")
+    assert sides.reference.module.indexer.index_topk == 2048

@@ -17,8 +17,8 @@ from ops.spec import Availability, Differences, OpSpec
 
 MINIMUM = (5, 17)
 PIP = "pip install 'transformers>=5.17,<6'"
-RECIPE = ("model_type", "attention", "rotary")
-"""What an operator's ``recipes["transformers"]`` names: the model and two of its classes."""
+RECIPE = ("model_type", "config", "attention", "rotary")
+"""What an operator's ``recipes["transformers"]`` names: the model and three of its classes."""
 
 
 class TransformersAdapter:

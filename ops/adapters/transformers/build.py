@@ -30,7 +30,7 @@ def build_sides(
     mock_case = replace(case, **differences.case)
     with torch.no_grad():  # as transformers' generate does
         reference = _reference(op, recipe, case, device)
-        config = make_config(op, recipe["model_type"], mock_case, dict(differences.config))
+        config = make_config(op, recipe, mock_case, dict(differences.config))
         dtype = getattr(torch, mock_case.dtype)
         mock = Standalone(config, recipe, device, dtype, SEED_OWN)
         copied, unshared = 0, [weights.NOT_SHARED]
@@ -48,7 +48,7 @@ def _reference(op: OpSpec, recipe: dict[str, Any], case: Case, device: str) -> M
     import torch
 
     dtype = getattr(torch, case.dtype)
-    config = make_config(op, recipe["model_type"], case)
+    config = make_config(op, recipe, case)
     path = ModelPath(config, op.submodule, device, dtype, SEED_WEIGHTS)
     hidden = int(op.dimensions["hidden_size"])
     batch = case.batch_size

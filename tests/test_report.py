@@ -438,7 +438,7 @@ def test_code_spans_and_cells_escape_what_would_end_them():
 
 def test_the_command_can_be_typed_again_and_names_no_machine_path():
     argv = [
-        "/home/jane/work/harness/compare/__main__.py",
+        "/home/jane/src/harness/compare/__main__.py",
         "--op",
         "dsa",
         "--out",

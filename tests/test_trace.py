@@ -114,7 +114,7 @@ def test_a_region_holds_the_activities_of_the_regions_inside_it():
 
 
 def test_kinds_can_be_selected():
-    assert len(small_trace().on_device()) == 2
+    assert len(small_trace().of_kind("kernel", "memcpy", "memset")) == 2
     assert len(small_trace().of_kind("op")) == 1
 
 

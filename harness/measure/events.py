@@ -71,12 +71,6 @@ def time_replays(replay: Callable[[], object], samples: int, calls: int = 1) -> 
     return [sample.ms() for sample in taken]
 
 
-def time_eager(side: Side, samples: int, calls: int = 1) -> list[float]:
-    """``samples`` figures in milliseconds per eager call."""
-    taken = [sample_eager(side, calls) for _ in range(samples)]
-    return [sample.ms() for sample in taken]
-
-
 def time_host(call: Callable[[], object], samples: int, calls: int = 1) -> list[float]:
     """``samples`` figures in milliseconds per call by the host's clock, for work on the CPU."""
     taken = []

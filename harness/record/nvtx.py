@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 
@@ -11,7 +12,12 @@ def _domain(name: str) -> Any:
     try:
         import nvtx
     except ImportError:
-        # Without the package nothing can show ranges either, and attribution does not use them.
+        warnings.warn(
+            "regions are attributed but not shown to nsys: the package nvtx is not installed "
+            "(pip install nvtx)",
+            RuntimeWarning,
+            stacklevel=4,  # this file twice, regions.py, and then who opened the region
+        )
         return None
     return nvtx.get_domain(name)
 

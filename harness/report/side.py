@@ -11,6 +11,7 @@ from harness.measure.model import GraphTopology, Measurement
 from harness.names import display_name, identity_keys
 from harness.record.dataflow import Flow
 from harness.trace import Trace
+from harness.trace.schema import LAUNCH_CONFIGURATION
 
 _COPIED = (
     "stream",
@@ -18,12 +19,7 @@ _COPIED = (
     "correlation",
     "graph",
     "graph_node",
-    "grid",
-    "block",
-    "cluster",
-    "shared_static_bytes",
-    "shared_dynamic_bytes",
-    "registers",
+    *LAUNCH_CONFIGURATION,
     "bytes",
     "value",
     "inputs",

@@ -13,8 +13,6 @@ from harness.errors import TraceFormatError
 from harness.trace.info import TraceInfo
 from harness.trace.schema import ACTIVITIES, CALLS, REGIONS
 
-DEVICE_KINDS = ("kernel", "memcpy", "memset")
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -62,10 +60,6 @@ class Trace:
         """The Trace with only the activities of these kinds (regions and calls stay)."""
         mask = pc.is_in(self.activities["kind"].cast(pa.string()), pa.array(kinds, pa.string()))
         return replace(self, activities=self.activities.filter(mask))
-
-    def on_device(self) -> Trace:
-        """Only what ran on the device: kernels, memcpys, memsets."""
-        return self.of_kind(*DEVICE_KINDS)
 
     def in_region(self, name: str, *, nested: bool = True) -> Trace:
         """Only the activities attributed to regions of this name.

@@ -17,6 +17,16 @@ KINDS = ("kernel", "memcpy", "memset", "op")
 DIM3 = pa.list_(pa.int32(), 3)
 """A CUDA dim3 (x, y, z), in blocks, threads or blocks per cluster."""
 
+LAUNCH_CONFIGURATION = (
+    "grid",
+    "block",
+    "cluster",
+    "shared_static_bytes",
+    "shared_dynamic_bytes",
+    "registers",
+)
+"""Columns that say how a kernel was launched."""
+
 TENSOR = pa.struct(
     [
         pa.field("shape", pa.list_(pa.int64())),

@@ -8,15 +8,8 @@ from harness.align.checks.common import failed, passed, skipped
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
 from harness.names import display_name
+from harness.trace.schema import LAUNCH_CONFIGURATION
 
-CONFIGURATION = (
-    "grid",
-    "block",
-    "cluster",
-    "shared_static_bytes",
-    "shared_dynamic_bytes",
-    "registers",
-)
 TENSORS = ("inputs", "outputs")
 
 
@@ -29,7 +22,7 @@ def launch(observed: Observation) -> CheckResult:
     pairs = _pairs(observed)
     if not pairs:
         return skipped("launch", "no two launches have the same name")
-    fields = TENSORS if pairs[0][1]["kind"] == "op" else CONFIGURATION
+    fields = TENSORS if pairs[0][1]["kind"] == "op" else LAUNCH_CONFIGURATION
     what = "tensors of ATen calls" if fields is TENSORS else "launch configurations"
     lines = [
         f"{display_name(mock['name'], mock['kind'])}: {difference}"

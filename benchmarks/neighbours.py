@@ -20,15 +20,17 @@ CASE = ["--op", "dsa", "--tp", "8", "--phase", "generation", "--kv-len", "2304"]
 COMMAND = [*CASE, "--framework", "transformers"]
 
 INSIDE = """
-import sys
-{start}
+import contextlib, sys
 from harness.cli import run_command
 from harness.compare.command import compare
-sys.exit(run_command(compare, {command!r}))
+{start}
+with held:
+    code = run_command(compare, {command!r})
+sys.exit(code)
 """
 
-PROTON = "import triton.profiler as proton; proton.start({path!r})"
-TORCH = "import torch; torch.profiler.profile().__enter__()"
+PROTON = "import triton.profiler as p; p.start({path!r}); held = contextlib.nullcontext()"
+TORCH = "import torch; held = torch.profiler.profile()"
 
 
 def ended(command: list[str]) -> dict[str, Any]:

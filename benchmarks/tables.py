@@ -108,6 +108,16 @@ def repeats(name: str) -> list[Row]:
     ]
 
 
+def neighbours() -> str:
+    """What the command says beside another profiler."""
+    document = load("neighbours")
+    rows = [
+        [name, line["exit_code"], " ".join(line["error_lines"]).replace("|", "/")]
+        for name, line in document["figures"].items()
+    ]
+    return f"{table(['held by', 'exit code', 'what it says'], rows)}\n\n{where(document)}"
+
+
 def page() -> str:
     """The whole page."""
     decode = load("decode")
@@ -152,6 +162,8 @@ def page() -> str:
                 ],
             ),
             where(decode),
+            "## Another profiler holds CUPTI",
+            neighbours(),
         ]
     )
 

@@ -23,6 +23,7 @@ BUDGET_MS = 10_000.0
 """Sampling aims to stay below this by making fewer rounds."""
 
 Sampler = Callable[[int], EventSample]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def measure_pair(
     tolerance: float,
     rounds: int | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> PairRun:
     """Time both sides on the current CUDA device.
 
@@ -60,6 +62,7 @@ def measure_pair(
         tolerance: of the ratio, as a fraction; a note says when the interval is wider.
         rounds: pairs of samples; None makes 40, or fewer (at least 20) of a slow operator.
         seed: of the order within the rounds and of the interval.
+        progress: told (rounds done, rounds).
 
     Raises:
         MissingDeviceError: no CUDA device.
@@ -76,7 +79,7 @@ def measure_pair(
             closing.close()  # its memory is of no use to eager calls; the topology is kept
         pair = _Pair(mock, reference, mock_graph, reference_graph, mock_problem, reference_problem)
         return PairRun(
-            _measure(pair, tolerance, rounds, seed),
+            _measure(pair, tolerance, rounds, seed, progress),
             mock_graph.topology if mock_graph else None,
             reference_graph.topology if reference_graph else None,
             mock_problem,
@@ -147,13 +150,15 @@ def _calling(side: Side) -> Sampler:
     return lambda calls: sample_eager(side, calls)
 
 
-def _measure(pair: _Pair, tolerance: float, rounds: int | None, seed: int) -> PairedMeasurement:
+def _measure(
+    pair: _Pair, tolerance: float, rounds: int | None, seed: int, progress: Progress | None
+) -> PairedMeasurement:
     samplers = pair.samplers()
     warm = [_warm_up(sampler) for sampler in samplers]
     calls = calls_per_sample(min(done.call_ms for done in warm))
     if rounds is None:
         rounds = rounds_within_budget(calls * sum(done.call_ms for done in warm))
-    mock, reference = _interleave(samplers, calls, balanced_order(rounds, seed))
+    mock, reference = _interleave(samplers, calls, balanced_order(rounds, seed), progress)
     ratio, interval = paired_ratio(mock, reference, seed=seed)
     return PairedMeasurement(
         Measurement(pair.mock.label, tuple(mock), calls, pair.mode),
@@ -170,7 +175,7 @@ def _warm_up(sampler: Sampler) -> WarmUp:
 
 
 def _interleave(
-    samplers: tuple[Sampler, Sampler], calls: int, order: list[bool]
+    samplers: tuple[Sampler, Sampler], calls: int, order: list[bool], progress: Progress | None
 ) -> tuple[list[float], list[float]]:
     """Times per call of both, in ms; a round is read once the next one is enqueued, so that the
     GPU does not wait for the host in between."""
@@ -182,8 +187,12 @@ def _interleave(
         enqueued.append((one, other) if mock_first else (other, one))
         if done:
             _read(enqueued.pop(0), times)
+        if progress:
+            progress(done, len(order))
     while enqueued:
         _read(enqueued.pop(0), times)
+    if progress:
+        progress(len(order), len(order))
     return times
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import recorder_summary as cost
 from benchmarks.results_file import DEFAULT_FOLDER
 
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
@@ -118,6 +119,27 @@ def neighbours() -> str:
     return f"{table(['held by', 'exit code', 'what it says'], rows)}\n\n{where(document)}"
 
 
+def recorder() -> list[str]:
+    """Cost of recording beside other ways to record; nothing where it has not been measured."""
+    if not (DEFAULT_FOLDER / "recorder.json").exists():
+        return []
+    document = load("recorder")
+    figures = document["figures"]
+    summary = figures["peers"]
+    notes = [f"- {name}: {text}" for name, text in figures["notes"].items()]
+    failed = [f"- not measured: {line}" for line in figures["not_measured"]]
+    return [
+        "## Cost of recording, side by side",
+        "Medians over all recordings of all processes; added is over `nothing`.",
+        table(cost.HEAD, cost.rows(summary)),
+        "Untraced, in the process that records, before its first and after its last recording:",
+        table(cost.RESIDUAL_HEAD, cost.residual_rows(summary)),
+        table(["goal", "bound", "measured", "met"], cost.goal_rows(figures["goals"])),
+        "\n".join([*notes, *failed]),
+        where(document),
+    ]
+
+
 def page() -> str:
     """The whole page."""
     decode = load("decode")
@@ -162,6 +184,7 @@ def page() -> str:
                 ],
             ),
             where(decode),
+            *recorder(),
             "## Another profiler holds CUPTI",
             neighbours(),
         ]

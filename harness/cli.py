@@ -11,7 +11,11 @@ import click
 
 from harness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
 
-VERBS = {"compare": "harness.compare.command:compare"}
+VERBS = {
+    "compare": "harness.compare.command:compare",
+    "doctor": "harness.doctor.command:doctor",
+    "record": "harness.record.command:record",
+}
 """Verb -> where its click command is."""
 
 

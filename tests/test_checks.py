@@ -240,10 +240,10 @@ def forwards(*lists: tuple[str, ...]) -> Trace:
     rows = [
         {"kind": "kernel", "name": name, "start_ns": 100 * at + n, "end_ns": 100 * at + n + 1,
          "stream": 7, "grid": [8, 1, 1], "block": [128, 1, 1], "region": at}
-        for at, names in enumerate(lists)
+        for at, names in enumerate(lists, 1)
         for n, name in enumerate(names)
     ]  # fmt: skip
-    regions = regions_table([{"id": at, "name": "forward"} for at in range(len(lists))])
+    regions = regions_table([{"id": at, "name": "forward"} for at in range(1, len(lists) + 1)])
     return Trace(activities_table(rows), TraceInfo("cupti"), regions)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,14 +12,17 @@ from harness.record.cupti import CuptiRecorder
 from harness.record.cupti.apis import puts_work_on_device
 from harness.record.cupti.attribution import MARK, REGION
 from harness.record.cupti.buffers import BufferPool
-from harness.record.cupti.columns import build
 from harness.record.cupti.decode import decode
 from harness.record.cupti.errors import error_of
-from harness.record.cupti.layout import Kind, Layouts, documented_sizes, make_layouts
+from harness.record.cupti.fields import Kind
+from harness.record.cupti.layout import Layouts, documented_sizes, make_layouts
 from harness.record.cupti.session import KINDS, Session, pool
 from harness.record.cupti.structs import structs
-from harness.record.cupti.summary import clock_note, incomplete_reasons
+from harness.record.cupti.summary import clock_reasons, incomplete_reasons
+from harness.record.cupti.tables import Known, build
 from harness.record.regions import region
+from harness.trace.dims import DIM3
+from harness.trace.schema import OUTSIDE
 
 pytest.importorskip("cupti", reason="the record layouts come from cupti-python")
 
@@ -65,7 +67,11 @@ def tables(*records: bytes, regions=(), own=()):
     found = decode([buffer(*records)], LAYOUTS)
     assert found.problems == []
     api_names = {Kind.RUNTIME: {211: "cudaLaunchKernel_v7000"}, Kind.DRIVER: {}}
-    return build(found, regions, own, NAMES.__getitem__, api_names, process=1)
+    return build(found, known(regions=regions, own=own, api_names=api_names))
+
+
+def known(**more):
+    return Known(**({"process": 1, "name_of": NAMES.__getitem__} | more))
 
 
 def reasons(result, **changes):
@@ -99,7 +105,8 @@ def test_a_kernel_record_becomes_a_row_with_its_launch_configuration():
     assert (row["shared_static_bytes"], row["shared_dynamic_bytes"]) == (16, 1024)
     assert (row["registers"], row["device"], row["context"], row["stream"]) == (40, 1, 2, 7)
     assert (row["start_ns"], row["end_ns"], row["correlation"]) == (100, 110, 5)
-    assert (row["graph"], row["graph_node"], row["region"], row["bytes"]) == (None,) * 4
+    assert (row["graph"], row["graph_node"], row["bytes"]) == (None,) * 3
+    assert row["region"] == row["launched_in"] == OUTSIDE
     assert reasons(result) == ()
 
 
@@ -129,8 +136,8 @@ def test_kernels_belong_to_the_innermost_region_of_their_launch():
         regions=[11, 12],
     )  # fmt: skip
     # 99 is an id that another tool attached.
-    assert result.activities["region"].to_pylist() == [None, 11, 12, None]
-    assert result.calls["region"].to_pylist() == [None, 11, 12, None]
+    assert result.activities["region"].to_pylist() == [OUTSIDE, 11, 12, OUTSIDE]
+    assert result.calls["region"].to_pylist() == [OUTSIDE, 11, 12, OUTSIDE]
     assert result.calls["name"].to_pylist() == ["cudaLaunchKernel_v7000"] * 4
 
 
@@ -151,7 +158,7 @@ def test_rows_are_in_start_order_across_kinds_and_buffers():
     late = buffer(call(1), kernel(1, start=300))
     early = buffer(call(2), record(Kind.MEMSET, start=5, end=6, correlation_id=2))
     found = decode([late, early], LAYOUTS)
-    result = build(found, (), (), NAMES.__getitem__, {}, 1)
+    result = build(found, known())
     assert result.activities["start_ns"].to_pylist() == [5, 300]
 
 
@@ -195,14 +202,23 @@ def test_what_is_missing_is_said():
     assert "took CUPTI's buffers" in said
 
 
-def test_raw_ticks_are_noted():
-    assert clock_note(10**18, 10**18 + 5) == ()
-    assert "raw ticks" in clock_note(123456789, 10**18)[0]
+def test_raw_ticks_are_a_reason_not_to_trust_the_times():
+    result = tables(call(1), kernel(1, start=10**18))
+    assert clock_reasons(result, 10**18, 10**18 + 9000, 10**18 + 9500) == ()
+    assert "raw ticks" in clock_reasons(result, 10**18, 123456789, 10**18)[0]
+
+
+def test_activities_outside_of_the_recorded_time_are_a_reason_not_to_trust_the_times():
+    result = tables(call(1), kernel(1, start=10**18))
+    before, after = 10**18 - 10**7, 10**18 + 10**7
+    assert clock_reasons(result, before, after, after) == ()
+    assert "outside of the recorded time" in clock_reasons(result, after, after, after)[0]
+    assert "outside of the recorded time" in clock_reasons(result, before, before, before)[0]
 
 
 def test_no_buffers_give_an_empty_trace():
     found = decode([], LAYOUTS)
-    result = build(found, (), (), NAMES.__getitem__, {}, 1)
+    result = build(found, known())
     assert (result.activities.num_rows, result.calls.num_rows, found.count) == (0, 0, 0)
 
 
@@ -245,11 +261,11 @@ def test_a_truncated_buffer_gives_all_of_its_records_or_none(cut, uniform):
 def test_damage_never_raises_and_never_reads_outside(data):
     words = data.draw(st.lists(st.integers(0, 2**64 - 1), max_size=64))
     raw = np.array(words, np.uint64)
-    kinds = st.sampled_from([0, 1, 2, 4, 5, 10, 22, 38, 39])
+    kinds = st.sampled_from([0, 1, 2, 4, 5, 10, 12, 22, 38, 39])
     for at in range(len(raw)):
         raw.view("<u4")[2 * at] = data.draw(kinds)
     found = decode([raw.view(np.uint8)], LAYOUTS)
-    used = sum(len(rows) * rows.dtype.itemsize for rows in found.of.values())
+    used = sum(len(rows) * LAYOUTS.sizes[kind] for kind, rows in found.of.items())
     assert used == (0 if found.problems else raw.nbytes)
 
 
@@ -345,12 +361,15 @@ def test_buffers_go_round_and_growth_is_bounded_and_counted():
     assert [len(one.records) for one in filled] == [24]
     assert pool.strays == 1
     pool.recycle(filled)
-    assert {pool.lend(), pool.lend()} == {first, second}
+    assert pool.grown == 0, "what was allocated beyond the first ones is freed"
+    assert pool.lend() == second
+    with pool.withheld():
+        assert pool.lend() == 0
 
 
 def test_the_trace_columns_have_the_schema_types():
     result = tables(call(1), kernel(1))
-    assert pa.types.is_fixed_size_list(result.activities.schema.field("grid").type)
+    assert result.activities.schema.field("grid").type.value_type.equals(DIM3)
     assert result.activities["kind"].to_pylist() == ["kernel"]
 
 
@@ -378,7 +397,7 @@ class FakeCupti:
         if name == self.fail_at:
             raise error_of(name, 999, "")
 
-    def subscribe(self) -> int:
+    def subscribe(self, on_graph=None) -> int:
         self._step("subscribe")
         self.subscribed = True
         return 1
@@ -429,10 +448,8 @@ class FakeProbe:
 
 @pytest.fixture
 def fake_device(monkeypatch):
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr("harness.record.cupti.session._probe_tensor", FakeProbe)
+    monkeypatch.setattr("harness.record.cupti.session.synchronise_devices", lambda: None)
+    monkeypatch.setattr("harness.record.cupti.session.probe_tensor", FakeProbe)
     monkeypatch.setattr("harness.record.cupti.session.mark_traced", lambda name: None)
     return FakeCupti
 
@@ -447,7 +464,7 @@ def test_a_session_attaches_regions_and_marks_and_leaves_nothing_behind(fake_dev
     assert cupti.pushed == [(MARK, first), (REGION, before.id), (REGION, inner.id), (MARK, last)]
     assert (cupti.enabled, cupti.subscribed, cupti.stack) == (set(), False, [])
     assert (session.dropped, session.problems, session.ended) == (4, [], True)
-    assert [row["name"] for row in session.log.rows] == ["before", "inner"]
+    assert [row["name"] for row in session.log.rows] == ["<outside>", "before", "inner"]
 
 
 def test_regions_after_a_session_attach_nothing(fake_device):
@@ -469,8 +486,6 @@ def test_a_failed_start_leaves_nothing_enabled(fake_device, step):
 
 
 def test_a_failing_device_at_the_end_still_disables_everything(fake_device, monkeypatch):
-    import torch
-
     cupti = fake_device()
     session = Session(cupti)
     session.__enter__()
@@ -478,7 +493,7 @@ def test_a_failing_device_at_the_end_still_disables_everything(fake_device, monk
     def broken():
         raise RuntimeError("illegal memory access")
 
-    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    monkeypatch.setattr("harness.record.cupti.session.synchronise_devices", broken)
     with pytest.raises(RuntimeError, match="illegal"):
         session.__exit__(None, None, None)
     assert (cupti.enabled, cupti.subscribed, cupti.stack) == (set(), False, [])

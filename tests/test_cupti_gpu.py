@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import threading
 
 import pytest
 import torch
@@ -15,11 +13,9 @@ from harness.record.cupti.layout import documented_sizes
 from harness.record.cupti.session import pool
 from harness.record.regions import region
 from harness.record.state import has_traced
+from tests.gpu_support import ON_DEVICE, python, regions_of
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = ON_DEVICE
 
 
 @pytest.fixture
@@ -28,13 +24,6 @@ def square():
     made @ made
     torch.cuda.synchronize()
     return made
-
-
-def regions_by_name(trace):
-    names = dict(
-        zip(trace.regions["id"].to_pylist(), trace.regions["name"].to_pylist(), strict=True)
-    )
-    return [names.get(identifier) for identifier in trace.activities["region"].to_pylist()]
 
 
 def test_eager_kernels_belong_to_the_innermost_region(square):
@@ -47,9 +36,9 @@ def test_eager_kernels_belong_to_the_innermost_region(square):
         square.exp()
     trace = recording.trace
     assert trace.info.complete, trace.info.incomplete
-    assert regions_by_name(trace) == ["outer", "inner", "outer", "before"]
+    assert regions_of(trace) == ["outer", "inner", "outer", "before"]
     assert all(name.startswith("_Z") for name in trace.activities["name"].to_pylist())
-    assert set(trace.calls["thread"].to_pylist()) == set(trace.regions["thread"].to_pylist())
+    assert set(trace.calls["thread"].to_pylist()) == {threading.get_native_id()}
     assert has_traced()
 
 
@@ -74,7 +63,7 @@ def test_every_replay_gives_every_node_also_in_a_second_recording(square):
         assert None not in nodes
         assert len(set(nodes)) >= 3
         assert all(nodes.count(node) == 5 for node in set(nodes))
-        assert set(regions_by_name(trace)) == {"replay"}
+        assert set(regions_of(trace)) == {"replay"}
 
 
 def test_copies_and_fills_are_recorded(square):
@@ -152,13 +141,7 @@ with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]):
 
 def test_a_running_torch_profiler_is_a_busy_error():
     # In a process of its own: torch.profiler keeps CUPTI's subscription when it has stopped.
-    done = subprocess.run(
-        [sys.executable, "-c", TORCH_PROFILER],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python(TORCH_PROFILER)
     assert "torch.profiler is running" in done.stdout
 
 

@@ -11,10 +11,11 @@ import pytest
 
 pytest.importorskip("cupti.cupti", reason="the record layouts come from cupti-python")
 
-from harness.record.cupti.columns import build
 from harness.record.cupti.decode import decode
-from harness.record.cupti.layout import Kind, make_layouts
+from harness.record.cupti.fields import Kind
+from harness.record.cupti.layout import make_layouts
 from harness.record.cupti.structs import structs
+from harness.record.cupti.tables import Known, build
 from harness.trace import Trace, TraceInfo
 
 RECORDING = Path(__file__).parent / "data" / "cupti_h200_raw.npz"
@@ -38,15 +39,14 @@ def trace(recorded):
     identifiers = records.of[Kind.EXTERNAL_CORRELATION]["external_id"]
     own = {int(value) for value in identifiers if value >= 1 << 62}
     regions = {row["id"] for row in meta["regions"]}
-    api_names: dict[int, dict[int, str]] = {Kind.RUNTIME: {}, Kind.DRIVER: {}}
-    tables = build(records, regions, own, names.__getitem__, api_names, process=1)
+    tables = build(records, Known(1, names.__getitem__, regions, own))
     assert len(own) == 2, "one launch of the recorder's own at the start and one at the end"
     return Trace(tables.activities, TraceInfo("cupti"))
 
 
 def test_recorded_buffers_decode_to_the_rows_that_the_gpu_machine_saw(trace, recorded):
     rows = [
-        [row["kind"], row["name"], row["region"], row["graph_node"], row["start_ns"]]
+        [row["kind"], row["name"], row["region"] or None, row["graph_node"], row["start_ns"]]
         for row in trace.rows()
     ]
     assert len(rows) > 10

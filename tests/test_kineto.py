@@ -11,6 +11,7 @@ import torch
 from harness.errors import MissingDeviceError, RecorderBusyError
 from harness.record.kineto import KinetoRecorder, export, make_trace, profiled
 from harness.record.regions import region
+from harness.trace.schema import OUTSIDE, OUTSIDE_NAME
 
 DATA = Path(__file__).parent / "data" / "kineto_h100_excerpt.json"
 CPU = [torch.profiler.ProfilerActivity.CPU]
@@ -81,15 +82,15 @@ def test_activities_belong_to_the_innermost_region_of_their_call():
             strict=True,
         )
     )
-    assert found == {5: None, 15: 1, 25: 2, 50: 1, 26: None}
+    assert found == {5: OUTSIDE, 15: 1, 25: 2, 50: 1, 26: OUTSIDE}
 
 
 def test_regions_are_shown_to_torch_profiler_also_those_already_open():
     with region("outer"), profiled(CPU) as (profiler, log), region("inner"):
         torch.ones(4).add_(1)
     names = {e.get("name") for e in export(profiler)["traceEvents"]}
-    assert [row["name"] for row in log.rows] == ["outer", "inner"]
-    assert {f"harness.region {row['id']}" for row in log.rows} <= names
+    assert [row["name"] for row in log.rows] == [OUTSIDE_NAME, "outer", "inner"]
+    assert {f"harness.region {row['id']}" for row in log.rows[1:]} <= names
 
 
 def test_a_second_profile_inside_is_refused():

@@ -6,9 +6,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from harness.measure import conditions
-from harness.measure.conditions import Calibration, ConditionsWatch, read_card
+from harness.measure import conditions, residual
+from harness.measure.conditions import ConditionsWatch, read_card
 from harness.measure.nvml import nvml
+from harness.measure.residual import Calibration
 
 
 @pytest.fixture
@@ -19,9 +20,10 @@ def figures(monkeypatch):
     def cost():
         return Calibration(12.5, 1.4) if state["traced"] else Calibration(10.0, 1.0)
 
-    monkeypatch.setattr(conditions, "_untraced", None)
-    monkeypatch.setattr(conditions, "has_traced", lambda: state["traced"])
-    monkeypatch.setattr(conditions, "launch_cost", cost)
+    monkeypatch.setattr(residual, "_untraced", None)
+    for module in (conditions, residual):
+        monkeypatch.setattr(module, "has_traced", lambda: state["traced"])
+    monkeypatch.setattr(residual, "launch_cost", cost)
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     return state
 
@@ -63,5 +65,5 @@ def test_what_tracing_left_behind_is_the_difference_to_before_it(figures, monkey
 
 def test_a_process_that_traced_first_has_no_figures_to_compare_with(figures):
     figures["traced"] = True
-    conditions.calibrate_before_tracing()
-    assert conditions.residual() == {}
+    residual.calibrate_before_tracing()
+    assert residual.residual() == {}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError, TraceFormatError
 from harness.trace import (
+    FORMAT_VERSION,
     Trace,
     TraceInfo,
     activities_table,
@@ -76,7 +77,7 @@ def test_an_unknown_format_version_is_refused_with_both_versions_named(tmp_path)
     table = pq.read_table(path)
     metadata = {**table.schema.metadata, b"harness.trace.version": b"99"}
     pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(TraceFormatError, match=r"version 99, this release reads 1"):
+    with pytest.raises(TraceFormatError, match=rf"version 99, this release reads {FORMAT_VERSION}"):
         read_trace(path)
 
 

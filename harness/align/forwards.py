@@ -16,7 +16,8 @@ FORWARD = "forward"
 def split_forwards(trace: Trace) -> list[Trace]:
     """One Trace per region named ``forward``, in the order in which they were entered.
 
-    Activities in regions inside it are part of it; activities in none are in no part.
+    What was launched in it or in regions inside it is part of it, also nodes of a graph that were
+    captured elsewhere; what was launched in none is in no part.
     """
     names = trace.regions["name"].to_pylist()
     ids = trace.regions["id"].to_pylist()
@@ -33,6 +34,6 @@ def _ancestor(region: int | None, parents: dict[int, int | None], roots: set[int
 
 
 def _part(trace: Trace, regions: list[int]) -> Trace:
-    mask = pc.is_in(trace.activities["region"], pa.array(regions, pa.int64()))
-    mask = pc.and_(mask, pc.is_valid(trace.activities["region"]))
+    launched_in = trace.launch_regions()
+    mask = pc.and_(pc.is_in(launched_in, pa.array(regions, pa.int64())), pc.is_valid(launched_in))
     return replace(trace, activities=trace.activities.filter(mask))

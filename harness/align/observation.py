@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyarrow.compute as pc
+
 from harness.align.forwards import split_forwards
 from harness.align.streams import StreamPair, pair_streams
 from harness.measure.model import Conditions, GraphTopology, Numerics, PairedMeasurement
 from harness.names import EquivalenceClass, apply, identity_keys
 from harness.record.dataflow import Flow
 from harness.trace import Trace
+from harness.trace.schema import OUTSIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +129,8 @@ class Observation:
         for side in self.sides:
             for trace in side.traces:
                 found += [f"{side.label}: {reason}" for reason in trace.info.incomplete]
-                outside = trace.activities["region"].null_count
+                region = pc.fill_null(trace.launch_regions(), OUTSIDE)
+                outside = pc.sum(pc.equal(region, OUTSIDE)).as_py() or 0
                 if outside:
                     found.append(
                         f"{side.label}: {outside} activities belong to no forward; something was "

@@ -108,7 +108,8 @@ def _graph(side: Side, options: Options, timed: Timed) -> _Graph:
     if problem and topology is None:
         return _Graph(False, problem=problem)
     try:
-        graph = capture(side)
+        with options.recorder.watch_captures():
+            graph = capture(side)
     except HarnessError as error:
         return _Graph(False, topology, problem=f"captured when timed, not when recorded: {error}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ CLOCK_EVENT_REASONS = {
 THROTTLING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
 """Reasons that spoil a measurement. The software power cap is not one: a heavy operator meets it
 by design, in serving too."""
+
+VIRTUALISATION = {0: "none", 1: "passthrough", 2: "vgpu", 3: "host_vgpu", 4: "host_vsga"}
+"""nvmlGpuVirtualizationMode_t; a card that is passed through belongs to its machine alone."""
 
 
 class NvmlError(HarnessError):
@@ -87,6 +91,24 @@ class Nvml:
     def power_limit_w(self, device: torch.device | str | int | None = None) -> float | None:
         """The limit that is in force, in W."""
         return _watts(self._read(self._nvml.nvmlDeviceGetEnforcedPowerLimit, self._handle(device)))
+
+    def sharing(self, device: torch.device | str | int | None = None) -> dict[str, Any]:
+        """Who else may use the card: ``mig``, ``virtualisation`` (a value of `VIRTUALISATION`) and
+        ``other_processes``, how many compute on it besides this one.
+
+        Raises:
+            NvmlError: the card cannot be found or read.
+        """
+        nvml, handle = self._nvml, self._handle(device)
+        slice_ = device_uuid(device).startswith("MIG-")
+        mode = None if slice_ else self._read(nvml.nvmlDeviceGetVirtualizationMode, handle)
+        processes = self._read(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        others = [one for one in processes or () if one.pid != os.getpid()]
+        return {
+            "mig": slice_,
+            "virtualisation": None if mode is None else VIRTUALISATION.get(mode, str(mode)),
+            "other_processes": _count(None if processes is None else others),
+        }
 
     def _handle(self, device: torch.device | str | int | None) -> Any:
         uuid = device_uuid(device)

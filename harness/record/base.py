@@ -34,3 +34,8 @@ class Recorder(Protocol):
     def record(self) -> AbstractContextManager[Recording]:
         """Open a recording."""
         ...
+
+    def watch_captures(self) -> AbstractContextManager[None]:
+        """For the capture of CUDA graphs that are replayed in a later recording: what the recorder
+        can only learn while nodes are made. A recorder that has no use for it does nothing."""
+        ...

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from harness.record.dataflow import tensor_specs
 from harness.record.environment import now, torch_versions
 from harness.record.regions import RegionLog, open_regions
 from harness.trace import Trace, TraceInfo, activities_table, regions_table
+from harness.trace.schema import OUTSIDE
 
 if TYPE_CHECKING:
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -58,6 +59,10 @@ class DispatchRecorder:
         """Always."""
         return True, "works on every device, the meta device included"
 
+    def watch_captures(self) -> AbstractContextManager[None]:
+        """Does nothing; see `harness.record.base.Recorder`."""
+        return nullcontext()
+
     @contextmanager
     def record(self) -> Iterator[DispatchRecording]:
         """Open a recording; see `harness.record.base.Recorder`."""
@@ -79,12 +84,14 @@ def _mode(rows: list[dict[str, Any]]) -> TorchDispatchMode:
         ) -> Any:
             result = func(*args, **(kwargs or {}))
             regions = open_regions()
+            region = regions[-1].id if regions else OUTSIDE
             rows.append(
                 {
                     "kind": "op",
                     "name": str(func.name()),
                     "process": process,
-                    "region": regions[-1].id if regions else None,
+                    "region": region,
+                    "launched_in": region,
                     "inputs": _tensors(args) + _tensors(kwargs or {}),
                     "outputs": _tensors(result),
                 }

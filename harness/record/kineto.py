@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,10 @@ class KinetoRecorder:
         if not torch.cuda.is_available():
             return False, "torch finds no CUDA device"
         return True, "torch.profiler and a CUDA device are there"
+
+    def watch_captures(self) -> AbstractContextManager[None]:
+        """Does nothing; see `harness.record.base.Recorder`."""
+        return nullcontext()
 
     @contextmanager
     def record(self) -> Iterator[KinetoRecording]:

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
+from harness.trace.schema import OUTSIDE
+
 _DEVICE = {"kernel": "kernel", "gpu_memcpy": "memcpy", "gpu_memset": "memset"}
 _CALLS = ("cuda_runtime", "cuda_driver")
 _DIRECTION = re.compile(r"\b([HDAP]to[HDAP])\b")
@@ -45,7 +47,7 @@ def read_events(document: dict[str, Any], region_prefix: str, process: int) -> T
     unattributed = 0
     for row in activities:
         unattributed += row["correlation"] not in by_correlation
-        row["region"] = by_correlation.get(row["correlation"])
+        row["region"] = row["launched_in"] = by_correlation.get(row["correlation"], OUTSIDE)
     return Tables(activities, calls, unattributed)
 
 
@@ -64,7 +66,7 @@ def _call(event: Row, base: int) -> Row:
         "process": event.get("pid"),
         "thread": event.get("tid"),
         "correlation": event.get("args", {}).get("correlation"),
-        "region": None,
+        "region": OUTSIDE,
     }
 
 

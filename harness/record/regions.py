@@ -6,13 +6,17 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ContextDecorator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.record import nvtx
+from harness.trace.schema import OUTSIDE, OUTSIDE_NAME
+
+if TYPE_CHECKING:
+    import torch
 
 NVTX_DOMAIN = "harness"
 
@@ -39,6 +43,13 @@ class RegionListener(Protocol):
 
 
 _ids = itertools.count(1)
+
+
+def new_region_id() -> int:
+    """An id that no other region of this process has."""
+    return next(_ids)
+
+
 _local = threading.local()
 _listeners: tuple[RegionListener, ...] = ()
 _listeners_lock = threading.Lock()
@@ -83,6 +94,16 @@ class region(ContextDecorator):  # noqa: N801  a context manager named like a ve
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @staticmethod
+    def modules(
+        model: torch.nn.Module, patterns: str | Sequence[str] = "*"
+    ) -> AbstractContextManager[list[str]]:
+        """``with region.modules(model, ["layers.*.self_attn"]):`` puts every forward of these
+        submodules into a region named by its path; see `harness.record.modules.module_regions`."""
+        from harness.record.modules import module_regions
+
+        return module_regions(model, [patterns] if isinstance(patterns, str) else patterns)
 
     def _recreate_cm(self) -> region:
         return region(self.name)
@@ -149,5 +170,18 @@ class RegionLog:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping per region, in the order in which they were entered."""
-        return list(self._rows.values())
+        """One mapping per region, in the order in which they were entered, after `OUTSIDE_ROW`."""
+        return [dict(OUTSIDE_ROW), *self._rows.values()]
+
+
+OUTSIDE_ROW: Mapping[str, Any] = {"id": OUTSIDE, "name": OUTSIDE_NAME, "domain": NVTX_DOMAIN}
+"""The row of the regions table for what is launched outside every region."""
+
+
+def _forget_in_child() -> None:
+    global _listeners, _listeners_lock
+    _listeners, _listeners_lock = (), threading.Lock()
+
+
+# A recording is the parent's: a fork must not call into the parent's recorder.
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import TraceFormatError
+from harness.trace.columns import Nulls, column_of
 from harness.trace.info import TraceInfo
 from harness.trace.schema import ACTIVITIES, CALLS, REGIONS
 
@@ -65,12 +66,16 @@ class Trace:
         """Only the activities attributed to regions of this name.
 
         Args:
-            name: exact region name.
+            name: exact region name; `harness.trace.schema.OUTSIDE_NAME` for what is in none.
             nested: also those of regions inside it.
         """
         wanted = self._region_ids(name, nested=nested)
         mask = pc.is_in(self.activities["region"], pa.array(sorted(wanted), pa.int64()))
         return replace(self, activities=self.activities.filter(pc.fill_null(mask, False)))
+
+    def launch_regions(self) -> pa.ChunkedArray:
+        """Id of the region in force at each launch, of graph nodes at the launch of the graph."""
+        return pc.coalesce(self.activities["launched_in"], self.activities["region"])
 
     def slice(self, start: int, length: int | None = None) -> Trace:
         """The Trace with the activities of rows [start, start + length)."""
@@ -110,30 +115,23 @@ def _table(
                     f"unknown columns for {what}: {sorted(unknown)}",
                     fix=f"use the columns {schema.names}",
                 )
-            length = max((len(column) for column in rows.values()), default=0)
-            columns = [
-                _column(rows[f.name], f.type) if f.name in rows else pa.nulls(length, f.type)
-                for f in schema
-            ]
-            return pa.Table.from_arrays(columns, schema=schema)
+            return pa.Table.from_arrays(_columns(rows, schema), schema=schema)
         return pa.Table.from_arrays(
-            [_column([row.get(f.name) for row in rows], f.type) for f in schema], schema=schema
+            [column_of([row.get(f.name) for row in rows], f.type) for f in schema], schema=schema
         )
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise TraceFormatError(
             f"the {what} of a Trace do not fit its schema ({error})",
             fix="pass values of the types in harness.trace.schema",
         ) from error
 
 
-def _column(values: Any, dtype: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values, pa.Array):
-        return values if values.type.equals(dtype) else values.cast(dtype)
-    if pa.types.is_dictionary(dtype):
-        return pa.array(values, dtype.value_type).dictionary_encode().cast(dtype)
-    return pa.array(values, dtype)
+def _columns(given: Mapping[str, Any], schema: pa.Schema) -> list[pa.Array]:
+    length = max((len(column) for column in given.values()), default=0)
+    absent = Nulls(length)
+    return [
+        column_of(given[f.name], f.type) if f.name in given else absent.of(f.type) for f in schema
+    ]
 
 
 def activities_table(rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> pa.Table:

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.errors import InputError, TraceFormatError
+from harness.trace.columns import Nulls, column_of
+from harness.trace.dims import DIM3, DIM3_COLUMN, decode
 from harness.trace.info import TraceInfo
 from harness.trace.model import Trace
 from harness.trace.schema import FORMAT_VERSION, TABLES
@@ -26,7 +28,8 @@ def _union_schema() -> pa.Schema:
     fields = {"table": pa.field("table", pa.dictionary(pa.int32(), pa.string()))}
     for schema in TABLES.values():
         for field in schema:
-            fields.setdefault(field.name, field)
+            plain = DIM3 if field.type.equals(DIM3_COLUMN) else field.type
+            fields.setdefault(field.name, field.with_type(plain))
     return pa.schema(list(fields.values()))
 
 
@@ -103,26 +106,35 @@ def _split(table: pa.Table, source: Path) -> Trace:
         )
     owner = table["table"].cast(pa.string())
     parts = {
-        name: table.filter(pc.equal(owner, name)).select(schema.names).cast(schema)
+        name: _narrow(table.filter(pc.equal(owner, name)), schema)
         for name, schema in TABLES.items()
     }
     return Trace(
-        activities=parts["activity"].combine_chunks(),
-        regions=parts["region"].combine_chunks(),
-        calls=parts["call"].combine_chunks(),
+        activities=parts["activity"],
+        regions=parts["region"],
+        calls=parts["call"],
         info=TraceInfo.from_json(metadata[_INFO_KEY].decode()),
     )
+
+
+def _narrow(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of one of the tables, as they are kept in memory."""
+    columns = [column_of(table[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _widen(table: pa.Table, name: str, union: pa.Schema) -> pa.Table:
     rows = table.num_rows
     label = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
-    columns = [
-        label
-        if field.name == "table"
-        else table[field.name]
-        if field.name in table.schema.names
-        else pa.nulls(rows, field.type)
-        for field in union
-    ]
+    absent = Nulls(rows)
+    columns = []
+    for field in union:
+        if field.name == "table":
+            columns.append(label)
+        elif field.name not in table.schema.names:
+            columns.append(absent.of(field.type))
+        elif table.schema.field(field.name).type.equals(DIM3_COLUMN):
+            columns.append(decode(table[field.name].combine_chunks()))
+        else:
+            columns.append(table[field.name])
     return pa.Table.from_arrays(columns, schema=union)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
+from harness.trace.dims import DIM3_COLUMN
+
+FORMAT_VERSION = 2
 """Version of the Parquet layout; a reader refuses any other."""
 
 KINDS = ("kernel", "memcpy", "memset", "op")
 """Kinds of activity: three run on the device, ``op`` is an ATen call seen by the dispatcher."""
 
-DIM3 = pa.list_(pa.int32(), 3)
-"""A CUDA dim3 (x, y, z), in blocks, threads or blocks per cluster."""
+OUTSIDE = 0
+"""Id of the region that holds what was launched outside every region."""
+
+OUTSIDE_NAME = "<outside>"
 
 LAUNCH_CONFIGURATION = (
     "grid",
@@ -39,28 +43,32 @@ TENSOR = pa.struct(
 
 ACTIVITIES = pa.schema(
     [
-        pa.field("kind", pa.dictionary(pa.int32(), pa.string())),
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string())),
         # kernels: the mangled name; ops: the overload name (aten::add.Tensor);
         # memcpy / memset: the direction (HtoD, DtoD, ...) / "memset"
         pa.field("name", pa.dictionary(pa.int32(), pa.string())),
         pa.field("start_ns", pa.int64()),
         pa.field("end_ns", pa.int64()),
-        pa.field("process", pa.int64()),
+        pa.field("process", pa.int32()),
         pa.field("device", pa.int32()),
         pa.field("context", pa.int32()),
         pa.field("stream", pa.int64()),
         pa.field("correlation", pa.int64()),
         pa.field("graph", pa.int64()),  # id of the executable graph
         pa.field("graph_node", pa.int64()),  # id of the node in the executable graph
-        pa.field("grid", DIM3),
-        pa.field("block", DIM3),
-        pa.field("cluster", DIM3),
-        pa.field("shared_static_bytes", pa.int64()),
-        pa.field("shared_dynamic_bytes", pa.int64()),
+        pa.field("grid", DIM3_COLUMN),
+        pa.field("block", DIM3_COLUMN),
+        pa.field("cluster", DIM3_COLUMN),
+        pa.field("shared_static_bytes", pa.int32()),
+        pa.field("shared_dynamic_bytes", pa.int32()),
         pa.field("registers", pa.int32()),  # per thread
         pa.field("bytes", pa.int64()),  # memcpy and memset: bytes moved or set
         pa.field("value", pa.int64()),  # memset: the value written
-        pa.field("region", pa.int64()),  # -> regions.id; null: outside every region
+        # -> regions.id: the region in force when it was launched; of a graph's node, when the node
+        # was captured, if that was in one. OUTSIDE: in none; null: the source cannot tell
+        pa.field("region", pa.int64()),
+        # -> regions.id, also of a node: at the graph's launch; null: as region
+        pa.field("launched_in", pa.int64()),
         pa.field("inputs", pa.list_(TENSOR)),
         pa.field("outputs", pa.list_(TENSOR)),
     ]
@@ -73,7 +81,7 @@ REGIONS = pa.schema(
         pa.field("parent", pa.int64()),  # -> regions.id; null: a root
         pa.field("start_ns", pa.int64()),  # host
         pa.field("end_ns", pa.int64()),  # host; null: still open when recording stopped
-        pa.field("process", pa.int64()),
+        pa.field("process", pa.int32()),
         pa.field("thread", pa.int64()),
         pa.field("domain", pa.string()),  # NVTX domain
     ]
@@ -84,10 +92,10 @@ CALLS = pa.schema(
         pa.field("name", pa.dictionary(pa.int32(), pa.string())),
         pa.field("start_ns", pa.int64()),
         pa.field("end_ns", pa.int64()),
-        pa.field("process", pa.int64()),
+        pa.field("process", pa.int32()),
         pa.field("thread", pa.int64()),
         pa.field("correlation", pa.int64()),
-        pa.field("return_code", pa.int64()),
+        pa.field("return_code", pa.int32()),
         pa.field("region", pa.int64()),
     ]
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from harness.record.cupti.binding import CUSTOM0, CUSTOM1
-from harness.record.cupti.decode import Records
-from harness.record.cupti.layout import Kind
+from harness.record.cupti.decode import Records, Rows
+from harness.record.cupti.fields import Kind
+from harness.trace.schema import OUTSIDE
 
 REGION = CUSTOM0
 """Kind of external id that carries region ids."""
@@ -19,8 +20,42 @@ REGION = CUSTOM0
 MARK = CUSTOM1
 """Kind of external id that marks the recorder's own launches."""
 
-Rows = npt.NDArray[np.void]
 Ids = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+_DENSE = 8
+"""A table may have so many times more places than there are ids, plus `_DENSE_ANYWAY`."""
+_DENSE_ANYWAY = 1 << 16
+
+
+class Slots:
+    """Places of ids in tables: 1, 2, ... for the ids that are known, 0 for any other.
+
+    Correlation ids are counted up, so the place is the id less the smallest one; only where that
+    would waste memory are the ids searched for.
+    """
+
+    def __init__(self, known: Sequence[Array]) -> None:
+        some = [ids for ids in known if len(ids)]
+        low = min((int(ids.min()) for ids in some), default=0)
+        high = max((int(ids.max()) for ids in some), default=-1)
+        self._keys: Ids | None = None
+        self._before = low - 1
+        self.count = high - low + 1
+        if self.count > _DENSE * sum(map(len, some)) + _DENSE_ANYWAY:
+            self._keys = np.unique(np.concatenate(some).astype(np.int64))
+            self.count = len(self._keys)
+
+    def of(self, ids: Array) -> Ids:
+        """The place of each id."""
+        if self._keys is None:
+            at: Ids = ids.astype(np.int64)
+            at -= self._before
+            if len(at) and (int(at.min()) < 1 or int(at.max()) > self.count):
+                at[(at < 1) | (at > self.count)] = 0
+            return at
+        at = np.minimum(np.searchsorted(self._keys, ids), len(self._keys) - 1)
+        return np.where(self._keys[at] == ids, at + 1, 0)
 
 
 class Attribution:
@@ -30,48 +65,78 @@ class Attribution:
         records: of one recording.
         regions: region ids that the recorder attached.
         own: ids that the recorder attached to its own launches.
+
+    Attributes:
+        marks_seen: which of ``own`` were among the records.
     """
 
     def __init__(self, records: Records, regions: Collection[int], own: Collection[int]) -> None:
         external = records.of[Kind.EXTERNAL_CORRELATION]
-        kind, identifier = external["external_kind"], external["external_id"].astype(np.int64)
-        correlation = external["correlation_id"].astype(np.int64)
-        marked = (kind == MARK) & np.isin(identifier, _array(own))
-        self.marks_seen: frozenset[int] = frozenset(np.unique(identifier[marked]).tolist())
-        self._own = np.unique(correlation[marked])
-        inside = (kind == REGION) & np.isin(identifier, _array(regions))
-        self._keys, self._regions = _last_of_each(correlation[inside], identifier[inside])
-        self._called = np.unique(
-            np.concatenate(
-                [records.of[api]["correlation_id"] for api in (Kind.RUNTIME, Kind.DRIVER)]
-            ).astype(np.int64)
-        )
+        self._apis = [rows for api in (Kind.RUNTIME, Kind.DRIVER) if len(rows := records.of[api])]
+        correlations = [rows["correlation_id"] for rows in self._apis]
+        self._slots = Slots([*correlations, external["correlation_id"]])
+        self._called = np.zeros(self._slots.count + 1, np.bool_)
+        self._own = np.zeros(self._slots.count + 1, np.bool_)
+        self._region = np.full(self._slots.count + 1, OUTSIDE, np.int64)
+        for ids in correlations:
+            self._called[self._slots.of(ids)] = True
+        self.marks_seen = self._mark(external, own)
+        self._attach(external, regions)
 
-    def without_own(self, rows: Rows) -> Rows:
-        """The rows that the recorder did not cause itself."""
-        kept: Rows = rows[~np.isin(rows["correlation_id"].astype(np.int64), self._own)]
-        return kept
+    def _mark(self, external: Rows, own: Collection[int]) -> frozenset[int]:
+        of_marks = np.flatnonzero(external["external_kind"] == MARK)
+        identifiers = external["external_id"][of_marks].astype(np.int64)
+        mine = np.isin(identifiers, _array(own))
+        self._own[self._slots.of(external["correlation_id"][of_marks[mine]])] = True
+        return frozenset(identifiers[mine].tolist())
 
-    def launched(self, correlation: Ids) -> npt.NDArray[np.bool_]:
-        """Whether the API call with this correlation id was recorded."""
-        return np.isin(correlation, self._called)
+    def _attach(self, external: Rows, regions: Collection[int]) -> None:
+        if not regions:
+            return
+        identifiers = external["external_id"].astype(np.int64)
+        inside = (external["external_kind"] == REGION) & np.isin(identifiers, _array(regions))
+        if not inside.all():
+            identifiers = identifiers[inside]
+            at = self._slots.of(external["correlation_id"][inside])
+        else:
+            at = self._slots.of(external["correlation_id"])
+        self._region[at] = identifiers
+        if not np.array_equal(self._region[at], identifiers):
+            # More than one for a call: ids are counted up as regions are entered, so the largest
+            # is the innermost.
+            np.maximum.at(self._region, at, identifiers)
 
-    def regions_of(self, correlation: Ids) -> pa.Array:
-        """Id of the innermost region of each correlation id; null outside every region."""
-        if len(self._keys) == 0:
-            return pa.nulls(len(correlation), pa.int64())
-        at = np.minimum(np.searchsorted(self._keys, correlation), len(self._keys) - 1)
-        return pa.array(self._regions[at], mask=self._keys[at] != correlation)
+    def refine(self, region_of: Any) -> None:
+        """Let ``region_of`` name another region for calls, by when and on which thread they ran.
+
+        Args:
+            region_of: function of (threads, start times in ns, regions so far), three arrays of
+                shape (n,), that returns the regions to use.
+        """
+        for rows in self._apis:
+            at = self._slots.of(rows["correlation_id"])
+            self._region[at] = region_of(rows["thread_id"], rows["start"], self._region[at])
+
+    def join(self, correlation: Array) -> Joined:
+        """Look correlation ids up, in their order."""
+        at = self._slots.of(correlation)
+        return Joined(self._region[at], self._called[at], self._own[at])
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What is known by the correlation ids of some rows; arrays of shape (n,).
+
+    Attributes:
+        region: id of the innermost region of the launching call, OUTSIDE for none.
+        called: whether that call was recorded.
+        own: whether the recorder itself made it.
+    """
+
+    region: Ids
+    called: npt.NDArray[np.bool_]
+    own: npt.NDArray[np.bool_]
 
 
 def _array(ids: Collection[int]) -> Ids:
     return np.fromiter(ids, np.int64, len(ids))
-
-
-def _last_of_each(keys: Ids, values: Ids) -> tuple[Any, Any]:
-    """Distinct keys, sorted, each with its largest value: of nested regions the innermost, since
-    ids are counted up as regions are entered."""
-    order = np.lexsort((values, keys))
-    keys, values = keys[order], values[order]
-    last = np.append(keys[1:] != keys[:-1], True) if len(keys) else np.empty(0, np.bool_)
-    return keys[last], values[last]

@@ -10,62 +10,45 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from harness.record.cupti.errors import MULTIPLE_SUBSCRIBERS, QUEUE_EMPTY, busy, error_of
+from harness.record.cupti.prototypes import (
+    ARGUMENTS,
+    Complete,
+    GraphData,
+    Request,
+    ResourceData,
+    Subscriber,
+    SubscriberParams,
+)
 
 DRIVER_DOMAIN, RUNTIME_DOMAIN = 1, 2
 CUSTOM0, CUSTOM1 = 3, 4
 _THREAD_ID_SYSTEM = 1
+_RESOURCE_DOMAIN = 3
 
-_Subscriber = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p
-)
-_Request = ctypes.CFUNCTYPE(
-    None,
-    ctypes.POINTER(ctypes.c_void_p),
-    ctypes.POINTER(ctypes.c_size_t),
-    ctypes.POINTER(ctypes.c_size_t),
-)
-_Complete = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t
-)
-
-_ARGUMENTS: dict[str, list[Any]] = {
-    "cuptiGetVersion": [ctypes.c_void_p],
-    "cuptiGetTimestamp": [ctypes.c_void_p],
-    "cuptiGetResultString": [ctypes.c_int, ctypes.c_void_p],
-    "cuptiGetCallbackName": [ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p],
-    "cuptiSetThreadIdType": [ctypes.c_int],
-    "cuptiSubscribe": [ctypes.c_void_p, _Subscriber, ctypes.c_void_p],
-    "cuptiSubscribe_v2": [ctypes.c_void_p, _Subscriber, ctypes.c_void_p, ctypes.c_void_p],
-    "cuptiUnsubscribe": [ctypes.c_void_p],
-    "cuptiActivityRegisterCallbacks": [_Request, _Complete],
-    "cuptiActivityEnable": [ctypes.c_int],
-    "cuptiActivityDisable": [ctypes.c_int],
-    "cuptiActivityEnableRuntimeApi": [ctypes.c_uint32, ctypes.c_uint8],
-    "cuptiActivityEnableDriverApi": [ctypes.c_uint32, ctypes.c_uint8],
-    "cuptiActivityFlushAll": [ctypes.c_uint32],
-    "cuptiActivityGetNextRecord": [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p],
-    "cuptiActivityGetNumDroppedRecords": [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p],
-    "cuptiActivityPushExternalCorrelationId": [ctypes.c_int, ctypes.c_uint64],
-    "cuptiActivityPopExternalCorrelationId": [ctypes.c_int, ctypes.c_void_p],
-}
+# CUpti_CallbackIdResource
+GRAPH_ENDING, NODE_CREATED, EXECUTABLE_ENDING, NODE_CLONED = 10, 13, 19, 20
+GRAPH_CALLBACKS = (GRAPH_ENDING, NODE_CREATED, EXECUTABLE_ENDING, NODE_CLONED)
 
 
-class _SubscriberParams(ctypes.Structure):
-    _fields_ = (
-        ("structSize", ctypes.c_size_t),
-        ("subscriberName", ctypes.c_char_p),
-        ("oldSubscriberName", ctypes.c_void_p),
-        ("oldSubscriberSize", ctypes.c_size_t),
-    )
+class GraphListener(Protocol):
+    """Told what happens to CUDA graphs; ids are those of the records."""
 
+    def created(self, node: int, kind: int | None) -> None:
+        """A node was added. ``kind`` is its CUgraphNodeType, None where it cannot be told."""
+        ...
 
-def _ignore(*_arguments: object) -> None:
-    """The callback of a subscription that is only held, so that nobody else takes it."""
+    def cloned(self, node: int, original: int) -> None:
+        """A node, announced as created just before, is the copy of another."""
+        ...
+
+    def ended(self, graph: int) -> None:
+        """A graph or an executable graph is about to be destroyed."""
+        ...
 
 
 class Cupti:
@@ -80,11 +63,14 @@ class Cupti:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lib = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
-        for name, arguments in _ARGUMENTS.items():
+        self._driver = ctypes.CDLL("libcuda.so.1")
+        self._driver.cuGraphNodeGetType.argtypes = [ctypes.c_uint64, ctypes.c_void_p]
+        for name, arguments in ARGUMENTS.items():
             function = getattr(self._lib, name, None)
             if function is not None:
                 function.argtypes = arguments
-        self._subscriber_callback = _Subscriber(_ignore)
+        self._on_graph: GraphListener | None = None
+        self._subscriber_callback = Subscriber(self._called_back)
         self._callbacks: tuple[Any, Any] | None = None
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -109,8 +95,12 @@ class Cupti:
         self._call("cuptiGetTimestamp", ctypes.byref(value))
         return value.value
 
-    def subscribe(self) -> int:
-        """Hold the one callback subscription of this process, with nothing enabled in it.
+    def subscribe(self, on_graph: GraphListener | None = None) -> int:
+        """Hold the one callback subscription of this process.
+
+        Args:
+            on_graph: told of the nodes of CUDA graphs, on the thread that makes them, inside the
+                driver: it must be quick, call no CUDA, and raise nothing.
 
         Returns:
             The handle for `unsubscribe`.
@@ -124,11 +114,46 @@ class Cupti:
             raise busy(self.holder())
         if code:
             raise error_of("cuptiSubscribe", code, self._meaning(code))
+        self._on_graph = on_graph
+        for callback in GRAPH_CALLBACKS if on_graph else ():
+            self._call("cuptiEnableCallback", 1, handle, _RESOURCE_DOMAIN, callback)
         return handle.value or 0
 
     def unsubscribe(self, handle: int) -> None:
         """Let the subscription go."""
         self._call("cuptiUnsubscribe", handle)
+        self._on_graph = None
+
+    def _called_back(self, _user: Any, _domain: int, callback: int, data: int) -> None:
+        listener = self._on_graph
+        descriptor = ResourceData.from_address(data).descriptor if data else 0
+        if listener is None or not descriptor:
+            return
+        about = GraphData.from_address(descriptor)
+        if callback == NODE_CREATED:
+            listener.created(self._node_id(about.node), self._node_kind(about.node))
+        elif callback == NODE_CLONED:
+            listener.cloned(self._node_id(about.node), self._node_id(about.original_node))
+        elif callback == GRAPH_ENDING:
+            listener.ended(self._graph_id("cuptiGetGraphId", about.graph))
+        elif callback == EXECUTABLE_ENDING:
+            listener.ended(self._graph_id("cuptiGetGraphExecId", about.graph_exec))
+
+    def _node_id(self, node: int) -> int:
+        value = ctypes.c_uint64()
+        self._lib.cuptiGetGraphNodeId(node, ctypes.byref(value))
+        return value.value
+
+    def _graph_id(self, function: str, graph: int) -> int:
+        value = ctypes.c_uint32()
+        getattr(self._lib, function)(graph, ctypes.byref(value))
+        return value.value
+
+    def _node_kind(self, node: int) -> int | None:
+        """CUgraphNodeType, from the driver: CUPTI 13.0 does not fill the field it has for it."""
+        value = ctypes.c_int(-1)
+        code = self._driver.cuGraphNodeGetType(node, ctypes.byref(value))
+        return None if code else value.value
 
     def holder(self) -> str:
         """Name of whoever holds the subscription; empty when nobody does or CUPTI keeps quiet."""
@@ -136,8 +161,8 @@ class Cupti:
         if subscribe is None:
             return ""
         name = ctypes.create_string_buffer(128)
-        params = _SubscriberParams(
-            ctypes.sizeof(_SubscriberParams), b"harness", ctypes.addressof(name), len(name)
+        params = SubscriberParams(
+            ctypes.sizeof(SubscriberParams), b"harness", ctypes.addressof(name), len(name)
         )
         handle = ctypes.c_void_p()
         code = subscribe(
@@ -168,7 +193,7 @@ class Cupti:
             def complete(_context: Any, _stream: int, buffer: int, _size: int, valid: int) -> None:
                 take_back(buffer, valid)
 
-            self._callbacks = (_Request(request), _Complete(complete))
+            self._callbacks = (Request(request), Complete(complete))
         self._call("cuptiActivityRegisterCallbacks", *self._callbacks)
 
     def use_system_thread_ids(self) -> None:
@@ -252,8 +277,3 @@ class Cupti:
             if code == 0 and at.value and 8 <= at.value - base < words.nbytes:
                 sizes[kind] = at.value - base
         return sizes
-
-
-def name_at(pointer: int) -> str:
-    """The kernel name that a record points to; it stays valid while its module is loaded."""
-    return ctypes.string_at(pointer).decode(errors="replace") if pointer else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +47,13 @@ class BufferPool:
         self, size: int = BUFFER_BYTES, preallocated: int = PREALLOCATED, limit: int = LIMIT
     ) -> None:
         self.size = size
-        self._limit = limit
+        self.limit = limit
         self._preallocated = preallocated
         self._allocated = 0
         self._free: deque[Bytes] = deque()
         self._lent: dict[int, Bytes] = {}
         self._filled: deque[Filled] = deque()
+        self._withheld = False
         self.refused = 0
         self.strays = 0
         for _ in range(preallocated):
@@ -65,8 +67,8 @@ class BufferPool:
 
     @property
     def grown(self) -> int:
-        """Buffers that had to be allocated beyond the preallocated ones."""
-        return self._allocated - self._preallocated
+        """Buffers that are allocated now beyond the preallocated ones."""
+        return max(0, self._allocated - self._preallocated)
 
     def lend(self) -> int:
         """Hand a buffer out.
@@ -74,10 +76,12 @@ class BufferPool:
         Returns:
             Its address, 8-byte aligned; 0 when the limit is reached, upon which CUPTI drops.
         """
+        if self._withheld:
+            return 0
         try:
             data = self._free.popleft()
         except IndexError:
-            if self._allocated >= self._limit:
+            if self._allocated >= self.limit:
                 self.refused += 1
                 return 0
             data = self._new()
@@ -104,5 +108,21 @@ class BufferPool:
         return found
 
     def recycle(self, filled: Iterable[Filled]) -> None:
-        """Let buffers be filled again, once nothing looks at their bytes any more."""
-        self._free.extend(one.data for one in filled)
+        """Let buffers be filled again, once nothing looks at their bytes any more.
+
+        Those beyond the preallocated ones are freed.
+        """
+        for one in filled:
+            if len(self._free) < self._preallocated:
+                self._free.append(one.data)
+            else:
+                self._allocated -= 1
+
+    @contextmanager
+    def withheld(self) -> Iterator[None]:
+        """Lend nothing while the block runs."""
+        self._withheld = True
+        try:
+            yield
+        finally:
+            self._withheld = False

@@ -1,24 +1,43 @@
-"""Raw activity buffers to one NumPy array of records per kind, in bulk."""
+"""Raw activity buffers to one compact array per field and kind of record, in bulk."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.record.cupti.layout import Kind, Layouts
+from harness.record.cupti.fields import BOUNDS, FIELDS, Kind
+from harness.record.cupti.layout import Layouts
+from harness.record.cupti.walk import KINDS, WORD, DamagedError, walk, word_counts
 
 Bytes = npt.NDArray[np.uint8]
 Starts = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
 
-WORD = 8
-"""Records start at multiples of 8 bytes, and their sizes are multiples of it."""
 
-_LARGEST_COPY_KIND = 10
-_KINDS = 256
+class Rows:
+    """The records of one kind: ``rows["start"]`` is an array of shape (n,).
+
+    Args:
+        fields: arrays of the same length by field name.
+    """
+
+    def __init__(self, fields: Mapping[str, Column]) -> None:
+        self._fields = fields
+        self._length = len(next(iter(fields.values())))
+
+    def __getitem__(self, name: str) -> Column:
+        return self._fields[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def __len__(self) -> int:
+        return self._length
 
 
 @dataclass
@@ -26,22 +45,18 @@ class Records:
     """What a recording's buffers held.
 
     Attributes:
-        of: records by kind; a kind that did not occur has an empty array.
+        of: records by kind; a kind that did not occur has arrays of length 0.
         skipped: number of records by kind that are valid but not decoded.
         problems: buffers that could not be read; nothing of such a buffer is in ``of``.
         count: records decoded and skipped.
         bytes: size of the buffers that were read.
     """
 
-    of: dict[int, npt.NDArray[np.void]]
+    of: dict[int, Rows]
     skipped: Counter[int] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     count: int = 0
     bytes: int = 0
-
-
-class _DamagedError(Exception):
-    pass
 
 
 def decode(buffers: Iterable[Bytes], layouts: Layouts) -> Records:
@@ -54,14 +69,14 @@ def decode(buffers: Iterable[Bytes], layouts: Layouts) -> Records:
         buffers: each 8-byte aligned, cut to its valid size.
         layouts: of the libcupti that filled them.
     """
-    parts: dict[int, list[npt.NDArray[np.void]]] = {kind: [] for kind in layouts.dtypes}
+    parts: dict[int, list[Rows]] = {kind: [] for kind in layouts.dtypes}
     records = Records({})
-    steps = _steps(layouts.sizes)
+    steps = word_counts(layouts.sizes)
     for number, buffer in enumerate(buffers):
         try:
-            starts, kinds = _walk(buffer, steps)
+            starts, kinds = walk(buffer, steps)
             found = _gather(buffer, starts, kinds, layouts)
-        except _DamagedError as damage:
+        except DamagedError as damage:
             records.problems.append(
                 f"activity buffer {number} ({buffer.size} bytes) is unreadable: {damage}"
             )
@@ -70,98 +85,71 @@ def decode(buffers: Iterable[Bytes], layouts: Layouts) -> Records:
             parts[kind].append(rows)
         records.count += len(starts)
         records.bytes += buffer.size
-        records.skipped.update(_skipped(kinds, layouts))
+        if sum(map(len, found.values())) < len(starts):
+            records.skipped.update(_skipped(kinds, layouts))
     for kind, dtype in layouts.dtypes.items():
-        records.of[kind] = np.concatenate(parts[kind]) if parts[kind] else np.empty(0, dtype)
+        records.of[kind] = _joined(parts[kind], kind, dtype)
     return records
 
 
-def _steps(sizes: Mapping[int, int]) -> list[int]:
-    """Words per record by kind; 0 for a kind that is unknown."""
-    steps = [0] * _KINDS
-    for kind, size in sizes.items():
-        if 0 < kind < _KINDS and size > 0 and size % WORD == 0:
-            steps[kind] = size // WORD
-    return steps
-
-
-def _walk(buffer: Bytes, steps: list[int]) -> tuple[Starts, npt.NDArray[np.uint8]]:
-    """Word offset and kind of every record."""
-    if buffer.size % WORD:
-        raise _DamagedError("its valid size is not a multiple of 8")
-    # The kind is a record's first 4 bytes, so every other u4 is a kind if a record starts there.
-    words = buffer.view(np.dtype("<u4"))[::2]
-    end = len(words)
-    if end == 0:
-        return np.empty(0, np.int64), np.empty(0, np.uint8)
-    first = int(words[0])
-    step = steps[first] if first < _KINDS else 0
-    if step and end % step == 0 and bool((words[::step] == first).all()):
-        starts = np.arange(0, end, step)
-        return starts, np.full(len(starts), first, np.uint8)
-    kinds = np.where(words < _KINDS, words, 0).astype(np.uint8)
-    starts = np.array(_hop(kinds.tobytes(), steps), np.int64)
-    return starts, kinds[starts]
-
-
-def _hop(kinds: bytes, steps: list[int]) -> list[int]:
-    """Follow the records of a mixed buffer.
-
-    Each start depends on the one before, and runs of one kind are only one to three records long
-    in eager mode. So this is a loop, with nothing in it but one lookup and one addition (tens of
-    ns per record); everything about the records' contents is done in bulk afterwards.
-    """
-    end = len(kinds)
-    jumps = [step or end + 1 for step in steps]
-    starts: list[int] = []
-    add = starts.append
-    at = 0
-    while at < end:
-        add(at)
-        at += jumps[kinds[at]]
-    if at != end:
-        last = starts[-1]
-        if steps[kinds[last]]:
-            raise _DamagedError(f"the record at byte {last * WORD} runs past the end")
-        raise _DamagedError(f"no known kind of record at byte {last * WORD}")
-    return starts
+def _joined(parts: list[Rows], kind: int, dtype: np.dtype[np.void]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        empty = np.empty(0, dtype)
+        return Rows({name: empty[name] for name in FIELDS[kind]})
+    return Rows({name: np.concatenate([part[name] for part in parts]) for name in FIELDS[kind]})
 
 
 def _gather(
     buffer: Bytes, starts: Starts, kinds: npt.NDArray[np.uint8], layouts: Layouts
-) -> dict[int, npt.NDArray[np.void]]:
-    words = buffer.view(np.uint64)
+) -> dict[int, Rows]:
     found = {}
+    present = set(np.flatnonzero(np.bincount(kinds, minlength=KINDS)).tolist())
     for kind, dtype in layouts.dtypes.items():
-        mine = starts[kinds == kind]
-        if len(mine) == 0:
+        if kind not in present:
             continue
-        length = dtype.itemsize // WORD
-        if len(mine) * length == len(words):
-            rows = words.view(dtype)
+        if len(present) == 1:
+            whole = buffer.view(dtype)
+            rows = Rows({name: np.ascontiguousarray(whole[name]) for name in FIELDS[kind]})
         else:
-            windows = np.lib.stride_tricks.sliding_window_view(words, length)
-            rows = windows[mine].view(dtype).reshape(-1)
+            rows = _picked(buffer, starts[kinds == kind], kind, dtype)
         _check(kind, rows)
         found[kind] = rows
     return found
 
 
-def _check(kind: int, rows: npt.NDArray[np.void]) -> None:
+def _picked(buffer: Bytes, starts: Starts, kind: int, dtype: np.dtype[np.void]) -> Rows:
+    """The fields of the records at these words; only what is asked for is copied."""
+    columns = {}
+    layout: Mapping[str, Any] = dtype.fields or {}
+    for name in FIELDS[kind]:
+        of, offset = layout[name][:2]
+        if of.itemsize not in (1, 2, 4, 8):
+            places = starts[:, None] * WORD + (offset + np.arange(of.itemsize))
+            columns[name] = buffer[places].view(of).reshape(-1)
+            continue
+        scale = WORD // of.itemsize
+        columns[name] = buffer.view(of)[starts * scale + offset // of.itemsize]
+    return Rows(columns)
+
+
+def _check(kind: int, rows: Rows) -> None:
     """Refuse contents that no CUDA program can cause, the sign of a walk that lost its way."""
-    names = rows.dtype.names or ()
-    if "end" in names and bool(((rows["end"] < rows["start"]) & (rows["end"] != 0)).any()):
-        raise _DamagedError(f"a record of kind {Kind(kind).name} ends before it starts")
-    if kind == Kind.KERNEL:
-        for axis in ("grid_x", "grid_y", "grid_z", "block_x", "block_y", "block_z"):
-            if bool((rows[axis] < 1).any()):
-                raise _DamagedError(f"a kernel has {axis} below 1")
-    if "copy_kind" in names and bool((rows["copy_kind"] > _LARGEST_COPY_KIND).any()):
-        raise _DamagedError("a memcpy has an unknown direction")
+    if "end" in FIELDS[kind] and bool((rows["end"] < rows["start"]).any()):
+        backwards = (rows["end"] < rows["start"]) & (rows["end"] != 0)
+        if bool(backwards.any()):
+            raise DamagedError(f"a record of kind {Kind(kind).name} ends before it starts")
+    for name, (least, most) in BOUNDS.get(kind, {}).items():
+        low, high = int(rows[name].min()), int(rows[name].max())
+        if low < least or high > most:
+            raise DamagedError(
+                f"a record of kind {Kind(kind).name} has {name} {low if low < least else high}"
+            )
 
 
 def _skipped(kinds: npt.NDArray[np.uint8], layouts: Layouts) -> dict[int, int]:
-    counts = np.bincount(kinds, minlength=_KINDS)
+    counts = np.bincount(kinds, minlength=KINDS)
     return {
         int(kind): int(counts[kind])
         for kind in np.flatnonzero(counts)

@@ -5,27 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from harness.errors import MissingPackageError
+from harness.record.cupti.fields import FIELDS, Kind
 
 OLDEST = 130000
 """Oldest cuptiGetVersion that is read: CUDA 13.0."""
-
-
-class Kind(IntEnum):
-    """The CUpti_ActivityKind values that are recorded."""
-
-    MEMCPY = 1
-    MEMSET = 2
-    DRIVER = 4
-    RUNTIME = 5
-    KERNEL = 10
-    MEMCPY_PEER = 22
-    EXTERNAL_CORRELATION = 39
 
 
 _STRUCTS = {
@@ -34,6 +22,7 @@ _STRUCTS = {
     Kind.DRIVER: r"activity_api(\d*)_dtype",
     Kind.RUNTIME: r"activity_api(\d*)_dtype",
     Kind.KERNEL: r"activity_kernel(\d+)_dtype",
+    Kind.MARKER: r"activity_marker(\d*)_dtype",
     Kind.MEMCPY_PEER: r"activity_memcpy_pto_p(\d+)_dtype",
     Kind.EXTERNAL_CORRELATION: r"activity_external_correlation(\d*)_dtype",
 }
@@ -69,6 +58,7 @@ def documented_sizes(version: int) -> dict[int, int]:
         Kind.DRIVER: 40,
         Kind.RUNTIME: 40,
         Kind.KERNEL: kernel,
+        Kind.MARKER: 56,
         Kind.MEMCPY_PEER: 96,
         Kind.EXTERNAL_CORRELATION: 24,
     }
@@ -78,7 +68,8 @@ def make_layouts(structs: Mapping[str, np.dtype[np.void]], sizes: Mapping[int, i
     """Fit the dtypes of cupti-python to the record sizes of the mapped libcupti.
 
     CUPTI only ever appends to a record. So of each family the newest dtype that is not larger than
-    the record is right in every field, and fields that this libcupti does not write are left out.
+    the record is right in every field; where all are larger, the oldest is, up to the record's end.
+    Fields that this libcupti does not write are left out.
 
     Args:
         structs: cupti-python's dtypes by name.
@@ -98,21 +89,33 @@ def _fit(
     family = [
         (int(found[1] or 0), dtype)
         for name, dtype in structs.items()
-        if (found := re.fullmatch(pattern, name)) and dtype.itemsize <= size
+        if (found := re.fullmatch(pattern, name))
     ]
+    within = [member for member in family if member[1].itemsize <= size]
     if not family:
-        raise MissingPackageError(
-            f"cupti-python has no record layout for activity kind {kind.name} of {size} bytes, "
-            "which the mapped libcupti writes",
-            fix="pip install 'cupti-python>=13.0.1,<13.5' in the version of your CUDA release",
-        )
-    newest = max(family, key=lambda member: member[0])[1]
-    fields: Mapping[str, Any] = newest.fields or {}
+        raise _no_layout(kind, size)
+    chosen = max(within, key=_number)[1] if within else min(family, key=_number)[1]
+    fields: Mapping[str, Any] = chosen.fields or {}
+    written = {name: of for name, of in fields.items() if of[1] + of[0].itemsize <= size}
+    if not set(FIELDS[kind]) <= set(written):
+        raise _no_layout(kind, size)
     return np.dtype(
         {
-            "names": list(fields),
-            "formats": [field[0] for field in fields.values()],
-            "offsets": [field[1] for field in fields.values()],
+            "names": list(written),
+            "formats": [of[0] for of in written.values()],
+            "offsets": [of[1] for of in written.values()],
             "itemsize": size,
         }
+    )
+
+
+def _number(member: tuple[int, np.dtype[np.void]]) -> int:
+    return member[0]
+
+
+def _no_layout(kind: Kind, size: int) -> MissingPackageError:
+    return MissingPackageError(
+        f"cupti-python has no record layout for activity kind {kind.name} of {size} bytes, "
+        "which the mapped libcupti writes",
+        fix="pip install 'cupti-python>=13.0.1,<13.5' in the version of your CUDA release",
     )

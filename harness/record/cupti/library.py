@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import MissingPackageError, RecorderBusyError
 from harness.record.cupti.binding import Cupti
+from harness.record.cupti.loaded import libraries_loaded
 
 _SONAME = "libcupti.so.13"
 _MAPPED = re.compile(r"(/\S*/libcupti\.so[.\d]*)$")
@@ -22,6 +23,18 @@ def mapped_libraries() -> list[str]:
         if match:
             found[str(Path(match[1]).resolve())] = None
     return list(found)
+
+
+@functools.lru_cache(maxsize=1)
+def _mapped_after(loaded: int) -> list[str]:
+    del loaded
+    return mapped_libraries()
+
+
+def mapped_now() -> list[str]:
+    """As `mapped_libraries`, read again only where a library has been loaded since the last time
+    (reading takes 1.2 ms in a process with torch)."""
+    return _mapped_after(libraries_loaded())
 
 
 @functools.cache

@@ -5,21 +5,31 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.errors import InputError, MissingDeviceError, MissingPackageError
-from harness.record.cupti import binding, library
-from harness.record.cupti.columns import Tables, build
-from harness.record.cupti.decode import Records, decode
-from harness.record.cupti.layout import OLDEST, Kind, Layouts, documented_sizes, make_layouts
-from harness.record.cupti.session import Session, pool
+from harness.measure.residual import calibrate_before_tracing, residual_once
+from harness.record.cupti import binding, captures, library
+from harness.record.cupti.apis import Apis
+from harness.record.cupti.assemble import make_trace
+from harness.record.cupti.decode import decode
+from harness.record.cupti.layout import OLDEST, Layouts, documented_sizes, make_layouts
+from harness.record.cupti.session import Session
 from harness.record.cupti.structs import structs
-from harness.record.cupti.summary import summarise
-from harness.trace import Trace, regions_table
+from harness.record.cupti.tables import Known, build
+from harness.record.state import mark_traced
+from harness.trace import Trace
 
 _running = threading.Lock()
+
+
+def _forget_in_child() -> None:
+    global _running
+    _running = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 class CuptiRecording:
@@ -45,20 +55,36 @@ class CuptiRecording:
 
 
 class CuptiRecorder:
-    """Records kernels, memcpys and memsets of this process, on every thread and stream.
+    """Records kernels, memcpys and memsets of this process, on every thread, stream and device.
 
-    The device of the thread is synchronised on entering and on leaving. Not inside a CUDA graph
-    capture: capture within the block instead.
+    The devices that the process uses are synchronised on entering and on leaving. Not inside a CUDA
+    graph capture: capture within the block instead, or in `watch_captures` before it.
 
     Args:
         share: record although another holds CUPTI's callback subscription, as an idle
             torch.profiler does that ran before in this process.
+        apis: which API calls are recorded: ``launch``, those that can put work on the device, or
+            ``all``, also synchronisation, memory, streams, events, graphs and modules.
+        nvtx: take NVTX ranges as regions too. They reach CUPTI only in a process that was started
+            with NVTX_INJECTION64_PATH naming its libcupti, as ``python -m harness.record`` does.
+        residual: at the first recording of the process, measure what tiny launches and graph nodes
+            cost before and what they cost afterwards, for TraceInfo (two times 0.1 s).
     """
 
     name = "cupti"
 
-    def __init__(self, *, share: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        share: bool = False,
+        apis: Apis = "launch",
+        nvtx: bool = False,
+        residual: bool = True,
+    ) -> None:
         self._share = share
+        self._residual = residual
+        self._apis: Apis = apis
+        self._nvtx = nvtx
 
     def available(self) -> tuple[bool, str]:
         """Whether cupti-python is installed and torch has a CUDA device."""
@@ -69,6 +95,23 @@ class CuptiRecorder:
         if not torch.cuda.is_available():
             return False, "torch finds no CUDA device"
         return True, "cupti-python and a CUDA device are there"
+
+    @contextmanager
+    def watch_captures(self) -> Iterator[None]:
+        """Note in which region each node of the CUDA graphs captured in the block is made.
+
+        For graphs that are captured before the recording in which they are replayed. Counts as
+        tracing: launches and replays stay slower afterwards.
+
+        Raises:
+            MissingPackageError, MissingDeviceError, RecorderBusyError: as `record`.
+        """
+        cupti, _ = _prepare()
+        if self._residual:
+            calibrate_before_tracing()
+        mark_traced("cupti")
+        with captures.subscribed(cupti):
+            yield
 
     @contextmanager
     def record(self) -> Iterator[CuptiRecording]:
@@ -85,21 +128,28 @@ class CuptiRecorder:
                 "a CUPTI recording is already open in this process",
                 fix="leave it first; use regions to tell parts of one recording apart",
             )
+        held = _running
         try:
             cupti, layouts = _prepare()
-            session = Session(cupti, share=self._share)
+            session = Session(cupti, share=self._share, apis=self._apis, nvtx=self._nvtx)
             recording = CuptiRecording()
+            if self._residual:
+                calibrate_before_tracing()
             try:
                 with session:
                     yield recording
             except BaseException as error:
                 session.problems.append(f"the recorded block was left by {type(error).__name__}")
                 raise
+            else:
+                if self._residual:
+                    session.costs |= residual_once()
             finally:
                 if session.ended:
-                    recording.finish(_trace_of(session, cupti, layouts))
+                    recording.finish(make_trace(session, cupti, layouts))
         finally:
-            _running.release()
+            if held.locked():  # not in a fork, which has a lock of its own
+                held.release()
 
 
 def _prepare() -> tuple[binding.Cupti, Layouts]:
@@ -119,28 +169,6 @@ def _prepare() -> tuple[binding.Cupti, Layouts]:
             f"the mapped libcupti {cupti.path} has version {version}, older than CUDA 13.0",
             fix="pip install a torch built for CUDA 13 (the PyPI default since 2.11)",
         )
-    return cupti, make_layouts(layouts, documented_sizes(version) | cupti.record_sizes())
-
-
-def _trace_of(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trace:
-    began = time.perf_counter_ns()
-    records = decode((one.records for one in session.filled), layouts)
-    tables = _tables(records, session, cupti)
-    taken = (time.perf_counter_ns() - began) / 1e3
-    pool().recycle(session.filled)
-    info = summarise(session, cupti, records, tables, taken)
-    return Trace(tables.activities, info, regions_table(session.log.rows), tables.calls)
-
-
-def _tables(records: Records, session: Session, cupti: binding.Cupti) -> Tables:
-    return build(
-        records,
-        regions=[row["id"] for row in session.log.rows],
-        own=session.marks,
-        name_of=binding.name_at,
-        api_names={
-            Kind.RUNTIME: cupti.api_names(binding.RUNTIME_DOMAIN),
-            Kind.DRIVER: cupti.api_names(binding.DRIVER_DOMAIN),
-        },
-        process=os.getpid(),
-    )
+    found = make_layouts(layouts, documented_sizes(version) | cupti.record_sizes())
+    build(decode([], found), Known(process=0))  # imports what decoding needs: not when timing ends
+    return cupti, found

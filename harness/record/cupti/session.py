@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
-import threading
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,18 +12,17 @@ from types import TracebackType
 from typing import Any
 
 from harness.errors import RecorderBusyError
-from harness.record.cupti import binding
-from harness.record.cupti.apis import puts_work_on_device
-from harness.record.cupti.attribution import MARK, REGION
+from harness.record.backward import BackwardLog, watch_backward
+from harness.record.cupti import binding, captures
+from harness.record.cupti.apis import RECORDED, Apis
+from harness.record.cupti.attribution import MARK
 from harness.record.cupti.buffers import BufferPool, Filled
-from harness.record.cupti.layout import Kind
-from harness.record.regions import (
-    OpenRegion,
-    RegionLog,
-    add_listener,
-    open_regions,
-    remove_listener,
-)
+from harness.record.cupti.devices import probe_tensor, synchronise_devices
+from harness.record.cupti.drops import drops_are_counted
+from harness.record.cupti.fields import Kind
+from harness.record.cupti.ids import RegionIds
+from harness.record.cupti.library import mapped_now
+from harness.record.regions import RegionLog, add_listener, open_regions, remove_listener
 from harness.record.state import mark_traced, torch_profiler_running, traced_by
 
 # Chosen once: switching kinds between recordings can stop the node records of existing graphs.
@@ -44,72 +44,50 @@ def pool() -> BufferPool:
     return _pool
 
 
-def _probe_tensor() -> Any:
-    """What the recorder's own launches fill; allocated before anything is recorded."""
-    import torch
-
-    return torch.zeros(1, device="cuda")
-
-
-class RegionIds:
-    """A listener that attaches the id of the innermost region to the thread's API calls."""
-
-    def __init__(self, cupti: binding.Cupti) -> None:
-        self._cupti = cupti
-        self._attached: dict[int, int] = {}
-        self.problems: list[str] = []
-
-    def opened(self, region: OpenRegion) -> None:
-        """Attach the id."""
-        self._cupti.push(REGION, region.id)
-        self._attached[region.id] = threading.get_ident()
-
-    def closed(self, region: OpenRegion) -> None:
-        """Detach it, unless the region was open before recording on a thread not asked then."""
-        if self._attached.pop(region.id, None) is None:
-            return
-        if self._cupti.pop(REGION) != region.id:
-            self.problems.append(
-                f"region {region.name!r} was not the innermost when it ended: kernels near its "
-                "end may be attributed to another region"
-            )
-
-    def detach_rest(self) -> None:
-        """Detach what is still open on this thread."""
-        here = threading.get_ident()
-        for region, thread in list(self._attached.items()):
-            if thread == here:
-                del self._attached[region]
-                self._cupti.pop(REGION)
-
-
 class Session:
     """Context manager: CUPTI records between entering and leaving.
 
     Args:
         cupti: the mapped library.
         share: go on where another holds the callback subscription.
+        apis: which API calls are recorded.
+        nvtx: also record NVTX ranges, which reach CUPTI only where it was injected into NVTX.
 
     Attributes:
         filled: buffers with records; give them back through ``pool().recycle``.
         log: the regions of this time.
+        backward: the backward passes of this time.
         marks: external ids of the launches at the start and at the end.
+        began_ns: on the clock of the records.
         dropped: records that CUPTI lost.
+        process: id of the process that it records.
         problems: what went wrong without an exception.
         notes: what a reader should know.
-        ended: whether it has been entered and left.
+        ended: whether it has been entered and left, in the process that entered it.
         costs: what switching on and off took, in µs.
     """
 
-    def __init__(self, cupti: binding.Cupti, *, share: bool = False) -> None:
+    def __init__(
+        self,
+        cupti: binding.Cupti,
+        *,
+        share: bool = False,
+        apis: Apis = "launch",
+        nvtx: bool = False,
+    ) -> None:
         self._cupti = cupti
         self._share = share
+        self._wanted = RECORDED[apis]
+        self._kinds = (*KINDS, Kind.MARKER) if nvtx else KINDS
         self._stack = ExitStack()
         self._probe: Any = None
+        self.process = os.getpid()
         self.log = RegionLog(cupti.timestamp)
         self.ids = RegionIds(cupti)
+        self.backward = BackwardLog()
         self.filled: list[Filled] = []
         self.marks: list[int] = []
+        self.began_ns = 0
         self.dropped = 0
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -118,6 +96,8 @@ class Session:
 
     def __enter__(self) -> Session:
         began = time.perf_counter_ns()
+        # Left open until Python ends, CUPTI's thread would call into an interpreter that is gone.
+        atexit.register(self._abandon)
         with self._stack:  # an error while entering undoes what has been done so far
             self._enter()
             self._stack = self._stack.pop_all()
@@ -125,45 +105,49 @@ class Session:
         return self
 
     def _enter(self) -> None:
-        import torch
-
         if torch_profiler_running():
             raise RecorderBusyError(
                 "torch.profiler is running, and CUPTI gives its records to one of the two only",
                 fix="record outside torch.profiler, or with --recorder kineto",
             )
         undo = self._stack.callback
-        self._subscribe(undo)
-        self._probe = _probe_tensor()
-        torch.cuda.synchronize()
+        captured = self._subscribe()
+        self._probe = probe_tensor()
+        synchronise_devices()
         self._cupti.register_buffers(pool().lend, pool().size, pool().take_back)
         self._cupti.flush()
         pool().recycle(pool().collect())  # left over from before; not of this recording
+        if not drops_are_counted(self._cupti, pool(), self._launch_and_wait):
+            self.problems.append("CUPTI did not count a record that was dropped on purpose")
         self._cupti.dropped()
         self._cupti.use_system_thread_ids()
         mark_traced("cupti")
         undo(self._collect)
-        for kind in KINDS:
+        for kind in self._kinds:
             self._cupti.enable(kind)
             undo(self._cupti.disable, kind)
-        self._cupti.keep_apis(binding.RUNTIME_DOMAIN, puts_work_on_device)
-        self._cupti.keep_apis(binding.DRIVER_DOMAIN, puts_work_on_device)
+        self._cupti.keep_apis(binding.RUNTIME_DOMAIN, self._wanted)
+        self._cupti.keep_apis(binding.DRIVER_DOMAIN, self._wanted)
         undo(self._finish_work)
+        mapped_now()  # slow the first time: not when the recording ends
+        self.began_ns = self._cupti.timestamp()
         # CUPTI asks for its first buffer on the launching thread: let it do so here, not inside
         # the caller's first launch. That launch also proves that the records reach our buffers.
         self._mark()
         self._listen(undo)
+        self.backward = self._stack.enter_context(watch_backward(self._cupti.timestamp))
+        if captured is not None:
+            captured.backward = self.backward
 
-    def _subscribe(self, undo: Callable[..., Any]) -> None:
+    def _subscribe(self) -> captures.Captures | None:
         try:
-            handle = self._cupti.subscribe()
+            return self._stack.enter_context(captures.subscribed(self._cupti))
         except RecorderBusyError as error:
             # Kineto keeps the subscription when it stops, and then does not use it.
             if not self._share and "kineto" not in traced_by():
                 raise
             self.notes.append(f"recorded although {error.what}")
-        else:
-            undo(self._cupti.unsubscribe, handle)
+            return None
 
     def _listen(self, undo: Callable[..., Any]) -> None:
         undo(self.ids.detach_rest)
@@ -172,6 +156,10 @@ class Session:
         add_listener(self.ids)
         undo(remove_listener, self.ids)
         self._stack.enter_context(self.log)
+
+    def _launch_and_wait(self) -> None:
+        self._probe.fill_(1)
+        synchronise_devices()
 
     def _mark(self) -> None:
         mark = next(_marks)
@@ -183,12 +171,9 @@ class Session:
         self.marks.append(mark)
 
     def _finish_work(self) -> None:
-        import torch
-
         self._mark()
         # An activity that is still running would come back without an end.
-        torch.cuda.synchronize()
-        self._cupti.flush()
+        synchronise_devices()
 
     def _collect(self) -> None:
         self._cupti.flush()
@@ -196,12 +181,19 @@ class Session:
         self.filled = pool().collect()
         self.problems += self.ids.problems
 
+    def _abandon(self) -> None:
+        if os.getpid() == self.process:
+            self._stack.close()
+
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        atexit.unregister(self._abandon)
+        if os.getpid() != self.process:
+            return  # a fork: CUDA does not work here, and the recording is the parent's
         began = time.perf_counter_ns()
         try:
             # The stack runs every step, also when the device has failed and one of them raises.

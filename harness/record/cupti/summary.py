@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.record.cupti import binding, library
-from harness.record.cupti.columns import Tables
 from harness.record.cupti.decode import Records
 from harness.record.cupti.session import Session, pool
 from harness.record.cupti.structs import package_version
+from harness.record.cupti.tables import Tables
 from harness.record.environment import now, torch_versions
 from harness.trace import TraceInfo
 
 _CLOCK_TOLERANCE_NS = 1_000_000_000
+_WINDOW_TOLERANCE_NS = 1_000_000
 
 
 def summarise(
@@ -29,34 +32,37 @@ def summarise(
         tables: what the records came to.
         decode_us: time that decoding and building the tables took, in µs.
     """
-    mapped = library.mapped_libraries()
+    import torch
+
+    now_ns = cupti.timestamp()
     return TraceInfo(
         source="cupti",
         created=now(),
         versions=_versions(cupti),
-        gpu=_gpu(),
+        gpu=_gpu(torch.cuda.current_device()),
         dropped_records=session.dropped,
-        unattributed=tables.unattributed,
+        unattributed=tables.unattributed + tables.bodies,
         perturbation={
             "records": float(records.count),
             "buffers": float(len(session.filled)),
             "buffers_grown": float(pool().grown),
+            "buffers_at_most": float(pool().limit),
             "bytes": float(records.bytes),
             "decode_us_per_record": decode_us / max(records.count, 1),
+            "replays": float(tables.replays.count),
             **session.costs,
         },
-        incomplete=incomplete_reasons(
-            dropped=session.dropped,
-            missing_marks=len(set(session.marks) - tables.marks_seen),
-            tables=tables,
-            problems=(*session.problems, *records.problems),
-            mapped=mapped,
+        incomplete=(
+            *incomplete_reasons(
+                dropped=session.dropped,
+                missing_marks=len(set(session.marks) - tables.marks_seen),
+                tables=tables,
+                problems=(*session.problems, *records.problems),
+                mapped=library.mapped_now(),
+            ),
+            *clock_reasons(tables, session.began_ns, now_ns, time.time_ns()),
         ),
-        notes=(
-            *session.notes,
-            *_skipped_note(records),
-            *clock_note(cupti.timestamp(), time.time_ns()),
-        ),
+        notes=(*session.notes, *_skipped_note(records), *tables.replays.notes),
     )
 
 
@@ -66,7 +72,7 @@ def incomplete_reasons(
     missing_marks: int,
     tables: Tables,
     problems: tuple[str, ...],
-    mapped: list[str],
+    mapped: Sequence[str],
 ) -> tuple[str, ...]:
     """Why the Trace may lack something; empty when nothing speaks against it.
 
@@ -89,20 +95,39 @@ def incomplete_reasons(
         reasons.append(f"{tables.untimed} activities have no start or end time")
     if tables.unattributed:
         reasons.append(f"{tables.unattributed} activities have no recorded launch call")
+    if tables.bodies:
+        reasons.append(
+            f"{tables.bodies} activities of graphs have no launch call: bodies of conditional "
+            "nodes or graphs launched by the device, which CUPTI does not attribute"
+        )
     if len(mapped) > 1:
         names = ", ".join("/".join(Path(path).parts[-3:]) for path in mapped)
         reasons.append(f"more than one libcupti is mapped: {names}")
+    return (*reasons, *tables.replays.problems)
+
+
+def clock_reasons(tables: Tables, began_ns: int, now_ns: int, system_ns: int) -> tuple[str, ...]:
+    """Why the times cannot be right; empty when nothing speaks against them.
+
+    Args:
+        tables: with the times of the activities.
+        began_ns, now_ns: start of the recording and now, on the clock of the records.
+        system_ns: now, on the system's clock.
+    """
+    reasons = []
+    if abs(now_ns - system_ns) > _CLOCK_TOLERANCE_NS:
+        reasons.append(
+            f"CUPTI's clock reads {now_ns} and the system's {system_ns} ns: times may be raw "
+            "ticks, as after torch.profiler, and not ns"
+        )
+    early = began_ns - tables.first_ns
+    late = tables.last_ns - now_ns
+    if tables.first_ns and max(early, late) > _WINDOW_TOLERANCE_NS:
+        reasons.append(
+            f"activities lie up to {max(early, late)} ns outside of the recorded time: clocks of "
+            "device and host do not agree"
+        )
     return tuple(reasons)
-
-
-def clock_note(record_clock_ns: int, system_clock_ns: int) -> tuple[str, ...]:
-    """Say so when the records are not on the system's clock (raw ticks, after torch.profiler)."""
-    if abs(record_clock_ns - system_clock_ns) <= _CLOCK_TOLERANCE_NS:
-        return ()
-    return (
-        f"CUPTI's clock reads {record_clock_ns} and the system's {system_clock_ns} ns: times of "
-        "this Trace may be raw ticks, not ns",
-    )
 
 
 def _skipped_note(records: Records) -> tuple[str, ...]:
@@ -112,6 +137,7 @@ def _skipped_note(records: Records) -> tuple[str, ...]:
     return (f"records that somebody else enabled were skipped: {kinds}",)
 
 
+@functools.cache
 def _versions(cupti: binding.Cupti) -> dict[str, str]:
     return {
         **torch_versions(),
@@ -121,10 +147,10 @@ def _versions(cupti: binding.Cupti) -> dict[str, str]:
     }
 
 
-def _gpu() -> dict[str, Any]:
+@functools.cache
+def _gpu(device: int) -> dict[str, Any]:
     import torch
 
-    device = torch.cuda.current_device()
     properties: Any = torch.cuda.get_device_properties(device)
     return {
         "index": device,

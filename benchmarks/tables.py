@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import decisions_pool as decided
 from benchmarks import recorder_summary as cost
 from benchmarks.results_file import DEFAULT_FOLDER
 
@@ -140,6 +141,26 @@ def recorder() -> list[str]:
     ]
 
 
+def decisions() -> list[str]:
+    """Error rates of paired decisions beside the collectors' way; nothing where not measured."""
+    if not (DEFAULT_FOLDER / "decisions.json").exists():
+        return []
+    document = load("decisions")
+    figures = document["figures"]
+    shards = ", ".join(f"{name} {count}" for name, count in figures["shards"].items())
+    titles = [f"- {name}: {title}" for name, title in figures["operators"].items()]
+    return [
+        "## How often a paired decision is wrong",
+        "Equal operators, and operators planted to take longer; shares with Clopper-Pearson "
+        f"bounds. On the same pairs, {figures['collectors']}.",
+        table(decided.GOAL_HEAD, decided.goal_rows(figures["goals"])),
+        table(decided.HEAD, decided.rows(figures["lines"])),
+        "\n".join(titles),
+        f"Pairs per shard: {shards}.",
+        where(document),
+    ]
+
+
 def page() -> str:
     """The whole page."""
     decode = load("decode")
@@ -185,6 +206,7 @@ def page() -> str:
             ),
             where(decode),
             *recorder(),
+            *decisions(),
             "## Another profiler holds CUPTI",
             neighbours(),
         ]

@@ -113,10 +113,14 @@ def neighbours() -> str:
     """What the command says beside another profiler."""
     document = load("neighbours")
     rows = [
-        [name, line["exit_code"], " ".join(line["error_lines"]).replace("|", "/")]
+        [
+            name,
+            line["exit_code"],
+            (" ".join(line["error_lines"]) or line["says"]).replace("|", "/"),
+        ]
         for name, line in document["figures"].items()
     ]
-    return f"{table(['held by', 'exit code', 'what it says'], rows)}\n\n{where(document)}"
+    return f"{table(['other profiler', 'exit code', 'what is said'], rows)}\n\n{where(document)}"
 
 
 def recorder() -> list[str]:
@@ -142,12 +146,9 @@ def recorder() -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    decode = load("decode")
-    figures = decode["figures"]
     head = ["operator", "runs", "verdicts", "with a failing check", "latency ratios"]
     head.append("residual after tracing, µs per graph node")
     again = [row for name in ("repeats_transformers", "repeats_vllm") for row in repeats(name)]
-    records = figures["runs"][1]
     return "\n\n".join(
         [
             "# Results on an H200",
@@ -165,27 +166,8 @@ def page() -> str:
             planted("planted_vllm"),
             "## Equal sides, again and again",
             table(head, again),
-            "## Cost of recording",
-            table(
-                ["figure", "value"],
-                [
-                    ["raw records per recording", int(records["records"])],
-                    [
-                        "decode, µs per record, median",
-                        f"{figures['decode_us_per_record_median']:.2f}",
-                    ],
-                    [
-                        "the same, first recording of a process (imports)",
-                        f"{figures['decode_us_per_record_max']:.2f}",
-                    ],
-                    ["eager launch untraced, µs", f"{figures['launch_us_untraced']:.2f}"],
-                    ["eager launch traced, µs", f"{records['launch_us_traced']:.2f}"],
-                    ["records lost", sum(run["dropped_records"] for run in figures["runs"])],
-                ],
-            ),
-            where(decode),
             *recorder(),
-            "## Another profiler holds CUPTI",
+            "## Other profilers in the process",
             neighbours(),
         ]
     )

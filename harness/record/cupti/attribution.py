@@ -68,6 +68,7 @@ class Attribution:
 
     Attributes:
         marks_seen: which of ``own`` were among the records.
+        stray: external ids whose call was not recorded.
     """
 
     def __init__(self, records: Records, regions: Collection[int], own: Collection[int]) -> None:
@@ -82,6 +83,8 @@ class Attribution:
             self._called[self._slots.of(ids)] = True
         self.marks_seen = self._mark(external, own)
         self._attach(external, regions)
+        ids = external["correlation_id"]
+        self.stray = len(ids) - int(self._called[self._slots.of(ids)].sum())
 
     def _mark(self, external: Rows, own: Collection[int]) -> frozenset[int]:
         of_marks = np.flatnonzero(external["external_kind"] == MARK)

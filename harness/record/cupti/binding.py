@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.record.cupti.errors import MULTIPLE_SUBSCRIBERS, QUEUE_EMPTY, busy, error_of
+from harness.record.cupti.holders import named
 from harness.record.cupti.prototypes import (
     ARGUMENTS,
     Complete,
@@ -171,7 +172,7 @@ class Cupti:
         if code == 0:
             self.unsubscribe(handle.value or 0)
             return ""
-        return name.value.decode(errors="replace")
+        return named(name.value.decode(errors="replace"))
 
     def register_buffers(
         self, lend: Callable[[], int], size: int, take_back: Callable[[int, int], None]

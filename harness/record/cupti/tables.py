@@ -57,6 +57,7 @@ class Tables:
         bodies: activities of bodies of conditional nodes, which CUPTI reports without a launch.
         untimed: activities without a start or an end.
         first_ns, last_ns: earliest start and latest end of any activity; 0 when there is none.
+        stray: external ids whose call was not recorded.
         marks_seen: ids of the recorder's own launches that were among the records.
         replays: what the replays of CUDA graphs gave.
     """
@@ -68,6 +69,7 @@ class Tables:
     untimed: int
     first_ns: int
     last_ns: int
+    stray: int
     marks_seen: frozenset[int]
     replays: Replays
 
@@ -100,6 +102,7 @@ def build(records: Records, known: Known) -> Tables:
         untimed=int(((end == 0) | (start == 0)).sum()),
         first_ns=int(start.min()) if len(start) else 0,
         last_ns=int(end.max()) if len(end) else 0,
+        stray=attribution.stray,
         marks_seen=attribution.marks_seen,
         replays=check_replays(graph, node, correlation, known.nodes),
     )

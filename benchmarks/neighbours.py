@@ -145,7 +145,7 @@ def outcome(scenario: Scenario) -> dict[str, Any]:
         "error_lines": errors,
         "says": told[0].strip() if scenario.says and told else "",
         "as_it_should": fine and (one_line if scenario.refused else not errors),
-        "end_of_output": "" if fine else text[-2000:],
+        "end_of_output": "" if fine else text[-2000:].replace(sys.prefix, "..."),
     }
 
 

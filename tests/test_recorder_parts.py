@@ -26,6 +26,7 @@ from harness.record.cupti.replays import check_replays
 from harness.record.cupti.walk import DamagedError, walk, word_counts
 from harness.record.regions import (
     OpenRegion,
+    RegionLog,
     add_listener,
     open_regions,
     region,
@@ -200,6 +201,70 @@ def test_calls_of_autograd_threads_go_to_the_region_of_the_backward_pass(monkeyp
     # At 37 two passes run: which of them launched cannot be told.
     expected = [OUTER.id, INNER.id, OUTSIDE, OUTER.id, OUTSIDE, OUTSIDE, 99]
     assert log.regions_of(threads, times, given).tolist() == expected
+
+
+def test_a_pass_within_a_pass_keeps_the_region_of_the_outer_one(monkeypatch):
+    monkeypatch.setattr("harness.record.backward.autograd_threads", lambda: {50})
+    monkeypatch.setattr("harness.record.backward.on_autograd_thread", lambda: True)
+    weight = torch.ones(3, requires_grad=True)
+
+    class Reentrant(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            inner = torch.ones(3, requires_grad=True)
+            with torch.enable_grad():
+                (inner * 3).sum().backward()
+            return gradient
+
+    with watch_backward(time.time_ns) as log, region("step") as step:
+        Reentrant.apply(weight).sum().backward()
+    assert [one.regions for one in log.passes] == [(step,), (step,)]
+    one = log.passes[1].start_ns
+    found = log.regions_of(np.array([50]), np.array([one]), np.array([OUTSIDE]))
+    assert found.tolist() == [step.id]
+    assert log.ambiguous == 0
+
+
+def test_watching_may_nest():
+    engine = torch.autograd.Variable._execution_engine
+    with watch_backward(time.time_ns) as outer, watch_backward(time.time_ns) as inner:
+        torch.ones(3, requires_grad=True).sum().backward()
+    assert (len(outer.passes), len(inner.passes)) == (1, 1)
+    assert torch.autograd.Variable._execution_engine is engine
+
+
+def test_regions_open_on_other_threads_are_in_the_log_with_their_thread():
+    entered, leave = threading.Event(), threading.Event()
+    told = {}
+
+    def work():
+        with region("theirs") as opened:
+            told["id"], told["thread"] = opened.id, threading.get_native_id()
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait()
+    with RegionLog() as log:
+        leave.set()
+        thread.join()
+    rows = {row["name"]: row for row in log.rows}
+    assert log.elsewhere == [told["id"]]
+    assert rows["theirs"]["thread"] == told["thread"]
+    assert rows["theirs"]["end_ns"] is not None
+
+
+def test_the_oldest_graphs_are_forgotten_when_there_are_very_many(monkeypatch):
+    monkeypatch.setattr("harness.record.cupti.nodes.MOST_GRAPHS", 3)
+    nodes = NodeRegions()
+    for graph in range(1, 6):
+        nodes.created(graph << 32, Node(KERNEL, (), 7, 100))
+    assert [graph for graph in range(1, 6) if nodes.nodes_of(graph)] == [3, 4, 5]
 
 
 def test_backward_passes_are_noted_with_their_regions_and_the_engine_is_put_back():

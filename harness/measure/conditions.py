@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError
 from harness.measure.model import Conditions
 from harness.measure.nvml import nvml
-from harness.measure.residual import calibrate_before_tracing, residual
+from harness.record.residual import calibrate_before_tracing, residual
 from harness.record.state import has_traced
 
 if TYPE_CHECKING:

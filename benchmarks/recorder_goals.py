@@ -71,8 +71,8 @@ def _added(summary: Summary, peer: str) -> float | None:
     return None if traced is None or bare is None else traced - bare
 
 
-def _added_ratio(summary: Summary) -> float | None:
-    torch, own = _added(summary, "torch_profiler"), _added(summary, "harness")
+def _added_ratio(summary: Summary, peer: str) -> float | None:
+    torch, own = _added(summary, "torch_profiler"), _added(summary, peer)
     # what is not measurable counts as a hundredth of a µs, so that it is a ratio still
     return None if torch is None or own is None else torch / max(own, 0.01)
 
@@ -84,8 +84,11 @@ def _launch(summary: Summary) -> list[Goal]:
         value = ratio(own, figure(summary, floor, "eager", "launch_us"))
         what = f"CPU time per eager launch, harness over {floor}"
         made.append(Goal(f"launch_over_{floor}", 1.15, value, what))
-    what = "CPU time that recording adds to an eager launch, torch_profiler over harness"
-    made.append(Goal("added_launch_torch", 2, _added_ratio(summary), what, at_most=False))
+    for peer in ("harness", "floor"):
+        # Wished: torch.profiler enables nearly the same kinds, so the floor cannot do better.
+        what = f"CPU time that recording adds to an eager launch, torch_profiler over {peer}"
+        value = _added_ratio(summary, peer)
+        made.append(Goal(f"added_launch_torch_over_{peer}", 2, value, what, False, False))
     return made
 
 

@@ -202,6 +202,59 @@ def test_what_is_missing_is_said():
     assert "took CUPTI's buffers" in said
 
 
+def between_marks(*records):
+    """With the recorder's own launches around them, at 1 and 1000 ns."""
+    names = {Kind.RUNTIME: {211: "cudaLaunchKernel_v7000", 311: "cudaGraphLaunch_v10000"}}
+    first = [external(900, OWN, MARK), call(900, start=1, end=2), kernel(900, start=3)]
+    last = [external(901, OWN + 1, MARK), call(901, start=1000, end=1001), kernel(901, start=1002)]
+    found = decode([buffer(*first, *records, *last)], LAYOUTS)
+    own = (OWN, OWN + 1)
+    return lambda **more: build(found, known(own=own, api_names=names, **more))
+
+
+def test_a_launch_without_a_kernel_is_missed_unless_it_was_captured():
+    make = between_marks(call(1, start=10, end=11), call(2, start=20, end=21), kernel(2, start=30))
+    assert make(nodes_made=0).silent == (1, 0)
+    assert "1 kernel launches left no activity" in reasons(make(nodes_made=0))
+    assert make(nodes_made=1).silent == (0, 0)
+    assert make(nodes_made=None).silent == (0, 0)
+
+
+def test_a_failed_launch_and_one_outside_of_the_recorded_time_are_not_missed():
+    failed = call(1, start=10, end=11, return_value=700)
+    late = call(2, start=2000, end=2001)
+    assert between_marks(failed, late)(nodes_made=0).silent == (0, 0)
+
+
+def test_a_graph_launch_without_any_activity_is_missed():
+    make = between_marks(
+        call(1, start=10, end=11, cbid=311), kernel(1, start=12, graph_id=2, graph_node_id=2 << 32),
+        call(2, start=20, end=21, cbid=311),
+    )  # fmt: skip
+    result = make(nodes_made=5)
+    assert result.silent == (0, 1)
+    assert "1 graph launches left no activity" in reasons(result)
+
+
+def test_a_graph_of_nothing_but_a_conditional_node_has_one_reason():
+    body = kernel(0, start=12, graph_id=2, graph_node_id=2 << 32)
+    result = between_marks(call(1, start=10, end=11, cbid=311), body)(nodes_made=5)
+    assert len(reasons(result)) == 1
+    assert "bodies of conditional" in reasons(result)[0]
+
+
+def test_ids_of_regions_without_their_call_are_missed_and_those_of_others_are_not():
+    foreign = external(7, 5, kind=1)
+    assert tables(foreign, call(1), kernel(1)).stray == 0
+    assert tables(external(7, 11), call(1), kernel(1), regions=[11]).stray == 1
+
+
+def test_decoded_fields_do_not_look_at_the_buffer_any_more():
+    data = buffer(kernel(1))
+    found = decode([data], LAYOUTS)
+    assert not np.shares_memory(found.of[Kind.KERNEL]["start"], data)
+
+
 def test_raw_ticks_are_a_reason_not_to_trust_the_times():
     result = tables(call(1), kernel(1, start=10**18))
     assert clock_reasons(result, 10**18, 10**18 + 9000, 10**18 + 9500) == ()
@@ -436,6 +489,9 @@ class FakeCupti:
 
     def use_system_thread_ids(self) -> None:
         pass
+
+    def take_callback_errors(self) -> list[str]:
+        return []
 
     def timestamp(self) -> int:
         return 1

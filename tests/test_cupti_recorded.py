@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("cupti.cupti", reason="the record layouts come from cupti-python")
 
@@ -15,7 +18,9 @@ from harness.record.cupti.decode import decode
 from harness.record.cupti.fields import Kind
 from harness.record.cupti.layout import make_layouts
 from harness.record.cupti.structs import structs
+from harness.record.cupti.summary import clock_reasons, incomplete_reasons
 from harness.record.cupti.tables import Known, build
+from harness.record.cupti.walk import walk, word_counts
 from harness.trace import Trace, TraceInfo
 
 RECORDING = Path(__file__).parent / "data" / "cupti_h200_raw.npz"
@@ -64,3 +69,87 @@ def test_every_kernel_ends_after_it_starts_and_has_a_launch_configuration(trace)
         assert row["end_ns"] > row["start_ns"]
         assert min(row["grid"] + row["block"]) >= 1
         assert row["registers"] > 0
+
+
+def truth(trace):
+    return [tuple(map(str, row.values())) for row in trace.rows()]
+
+
+def build_from(buffers, recorded):
+    """Rows and reasons of damaged buffers, judged as the recorder judges."""
+    _, sizes, meta = recorded
+    records = decode(buffers, make_layouts(structs(), sizes))
+    names = {int(pointer): name for pointer, name in meta["names"].items()}
+    unreadable = []
+
+    def name_of(pointer):
+        if pointer not in names:
+            unreadable.append(f"no name at {pointer}")
+        return names.get(pointer, "")
+
+    regions = {row["id"] for row in meta["regions"]}
+    known = Known(1, name_of, regions, meta_marks(recorded))
+    tables = build(records, known)
+    reasons = incomplete_reasons(
+        dropped=0,
+        missing_marks=len(meta_marks(recorded) - tables.marks_seen),
+        tables=tables,
+        problems=(*records.problems, *unreadable),
+        mapped=["one"],
+    )
+    times = [row[4] for row in meta["rows"]]
+    began, ended = min(times), max(times) + 1_000_000
+    return tables.activities, (*reasons, *clock_reasons(tables, began, ended, ended))
+
+
+def meta_marks(recorded):
+    buffers, sizes, _ = recorded
+    external = decode(buffers, make_layouts(structs(), sizes)).of[Kind.EXTERNAL_CORRELATION]
+    return {int(value) for value in external["external_id"] if value >= 1 << 62}
+
+
+def rows_of(activities):
+    return [tuple(map(str, row.values())) for row in activities.to_pylist()]
+
+
+def pieces(recorded):
+    """The recording in four buffers, cut between records."""
+    (buffer,) = recorded[0]
+    starts, _ = walk(buffer, word_counts(recorded[1]))
+    cuts = [8 * int(starts[len(starts) * part // 4]) for part in range(4)] + [buffer.size]
+    return [buffer[a:b].copy() for a, b in pairwise(cuts)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damaged_recordings_are_incomplete_or_unchanged(recorded, trace, data):
+    """Cut anywhere, a stretch of zeros or of ones over it, a kind overwritten, a buffer lost.
+
+    A value that is changed to another plausible one cannot be told from the bytes.
+    """
+    whole = pieces(recorded)
+    which = data.draw(st.integers(0, len(whole) - 1))
+    buffer = whole[which]
+    damage = data.draw(st.sampled_from(["cut", "zeros", "ones", "kind", "lost"]))
+    at = data.draw(st.integers(0, buffer.size - 1))
+    if damage == "cut":
+        whole[which] = buffer[:at]
+    elif damage == "kind":
+        starts, _ = walk(buffer, word_counts(recorded[1]))
+        start = data.draw(st.sampled_from(starts.tolist()))
+        buffer.view("<u4")[2 * start] = data.draw(st.integers(0, 300))
+    elif damage == "lost":
+        del whole[which]
+    else:
+        at = at // 8 * 8
+        length = data.draw(st.sampled_from([64, 216, 1000]))
+        buffer[at : at + length] = 0 if damage == "zeros" else 255
+    found, reasons = build_from(whole, recorded)
+    if not reasons:
+        assert rows_of(found) == truth(trace)
+
+
+def test_the_undamaged_recording_has_no_reason_against_it(recorded, trace):
+    found, reasons = build_from(recorded[0], recorded)
+    assert reasons == ()
+    assert rows_of(found) == truth(trace)

@@ -7,11 +7,12 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from harness.measure import conditions, residual
+from harness.measure import conditions
 from harness.measure.conditions import ConditionsWatch, read_card
 from harness.measure.nvml import nvml
-from harness.measure.residual import Calibration
 from harness.measure.sampler import SamplerError
+from harness.record import residual
+from harness.record.residual import Calibration
 
 
 @pytest.fixture
@@ -106,7 +107,9 @@ def test_what_tracing_left_behind_is_the_difference_to_before_it(figures, monkey
     figures["traced"] = True
     found = ConditionsWatch("cuda").finish()
     assert found.traced_before
-    assert found.residual == pytest.approx({"launch_us_added": 2.5, "replay_node_us_added": 0.4})
+    assert found.residual == pytest.approx(
+        {"launch_us_added": 2.5, "replay_node_us_added": 0.4, "replay_launch_node_us_added": 0.0}
+    )
 
 
 def test_a_process_that_traced_first_has_no_figures_to_compare_with(figures):

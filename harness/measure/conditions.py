@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError
 from harness.measure.model import Conditions
 from harness.measure.nvml import nvml
-from harness.measure.residual import calibrate_before_tracing, residual
 from harness.measure.sampler import Sampler, sampler
+from harness.record.residual import calibrate_before_tracing, residual
 from harness.record.state import has_traced
 
 if TYPE_CHECKING:

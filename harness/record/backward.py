@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,26 +27,40 @@ class Backward:
     """One run of the autograd engine.
 
     Attributes:
-        regions: open regions of the thread that asked for it, outermost first.
+        regions: open regions of the thread that asked for it, outermost first; of a pass that an
+            autograd thread began within another (reentrant checkpoints do), those of that one.
         start_ns, end_ns: on the recorder's clock; ``end_ns`` is None while it runs.
+        thread: system id of the thread that asked for it.
     """
 
     regions: tuple[OpenRegion, ...]
     start_ns: int
     end_ns: int | None = None
+    thread: int = 0
+
+    @property
+    def region(self) -> int:
+        """Id of the innermost region; OUTSIDE for none."""
+        return self.regions[-1].id if self.regions else OUTSIDE
 
 
 @dataclass
 class BackwardLog:
-    """The backward passes of a recording."""
+    """The backward passes of a recording.
+
+    Attributes:
+        passes: in the order in which they began.
+        ambiguous: calls of autograd threads while passes of different regions ran.
+    """
 
     passes: list[Backward] = field(default_factory=list)
+    ambiguous: int = 0
 
     def running(self) -> tuple[OpenRegion, ...]:
-        """Regions of the one pass that runs now; none where several run, for it cannot be told
+        """Regions of the passes that run now; none where those differ, for it cannot be told
         which of them an autograd thread works for."""
         now = [one for one in list(self.passes) if one.end_ns is None]
-        return now[0].regions if len(now) == 1 else ()
+        return now[-1].regions if len({one.region for one in now}) == 1 else ()
 
     def regions_of(self, threads: Array, times: Array, regions: Array) -> Array:
         """Put calls of autograd threads that are in no region into that of their backward pass.
@@ -57,26 +72,27 @@ class BackwardLog:
         Returns:
             The regions to use; where passes of different regions overlap, those given.
         """
-        mine = [one for one in self.passes if one.regions]
-        if not mine:
+        if not any(one.regions for one in self.passes):
             return regions
-        open_calls = (regions == OUTSIDE) & np.isin(threads, list(autograd_threads()))
-        return _assigned(mine, self.passes, np.flatnonzero(open_calls), times, regions)
+        loose = (regions == OUTSIDE) & np.isin(threads, list(autograd_threads()))
+        rows = np.flatnonzero(loose)
+        rows = rows[np.argsort(times[rows], kind="stable")]
+        when = times[rows].astype(np.int64)
+        found = np.full(len(rows), _NONE, np.int64)
+        unclear = np.zeros(len(rows), np.bool_)
+        for one in self.passes:
+            mine = _during(one, when)
+            unclear[mine] |= (found[mine] != _NONE) & (found[mine] != one.region)
+            found[mine] = one.region
+        self.ambiguous += int(unclear.sum())
+        chosen = (found != _NONE) & ~unclear
+        refined = regions.copy()
+        refined[rows[chosen]] = found[chosen]
+        return refined
 
 
-def _assigned(
-    mine: Collection[Backward], every: Collection[Backward], rows: Array, times: Array, given: Array
-) -> Array:
-    rows = rows[np.argsort(times[rows], kind="stable")]
-    when = times[rows].astype(np.int64)
-    covered = np.zeros(len(rows), np.int64)
-    for one in every:
-        covered[_during(one, when)] += 1
-    regions = given.copy()
-    for one in mine:
-        found = rows[_during(one, when)]
-        regions[found[covered[_during(one, when)] == 1]] = one.regions[-1].id
-    return regions
+_NONE = -1
+"""No region has this id."""
 
 
 def _during(one: Backward, times: Array) -> slice:
@@ -97,13 +113,23 @@ def autograd_threads() -> set[int]:
     return found
 
 
-_replaced: Any = None
+def on_autograd_thread() -> bool:
+    """Whether this thread is one of autograd's."""
+    if not hasattr(_here, "of_autograd"):
+        name = Path(f"/proc/self/task/{threading.get_native_id()}/comm").read_text()
+        _here.of_autograd = name.startswith(AUTOGRAD_THREAD)
+    found: bool = _here.of_autograd
+    return found
+
+
+_here = threading.local()
+_original: Any = None
 """The engine itself, while `watch_backward` stands in its place."""
 
 
 @contextmanager
 def watch_backward(clock: Callable[[], int]) -> Iterator[BackwardLog]:
-    """Note every backward pass while the block runs; blocks may not nest.
+    """Note every backward pass while the block runs; blocks may nest.
 
     The Python entrance of the autograd engine is replaced meanwhile: `Tensor.backward`,
     `torch.autograd.grad` and the like all go through it.
@@ -111,27 +137,31 @@ def watch_backward(clock: Callable[[], int]) -> Iterator[BackwardLog]:
     Args:
         clock: returns ns on the recorder's clock.
     """
-    global _replaced
+    global _original
     from torch.autograd import Variable
 
     log = BackwardLog()
     holder: Any = Variable
-    _replaced = holder._execution_engine
-    holder._execution_engine = _Engine(_replaced, log, clock)
+    before = holder._execution_engine
+    if _original is None:
+        _original = before
+    holder._execution_engine = _Engine(before, log, clock)
     try:
         yield log
     finally:
-        _put_back()
+        holder._execution_engine = before
+        if before is _original:
+            _original = None
 
 
 def _put_back() -> None:
-    """Also in a fork, where the recording is the parent's."""
-    global _replaced
-    if _replaced is not None:
+    """In a fork, where the recording is the parent's."""
+    global _original
+    if _original is not None:
         from torch.autograd import Variable
 
         holder: Any = Variable
-        holder._execution_engine, _replaced = _replaced, None
+        holder._execution_engine, _original = _original, None
 
 
 os.register_at_fork(after_in_child=_put_back)
@@ -150,7 +180,10 @@ class _Engine:
 
     def run_backward(self, *arguments: Any, **keywords: Any) -> Any:
         """As `torch._C._EngineBase.run_backward`."""
-        one = Backward(open_regions(), self._clock())
+        regions = open_regions()
+        if not regions and on_autograd_thread():
+            regions = self._log.running()
+        one = Backward(regions, self._clock(), thread=threading.get_native_id())
         self._log.passes.append(one)
         try:
             return self._engine.run_backward(*arguments, **keywords)

@@ -58,7 +58,8 @@ def module_region(module: torch.nn.Module, name: str) -> Iterator[None]:
         opened.stack[-1].__enter__()
 
     def leave(_module: Any, _args: Any, _output: Any) -> None:
-        opened.stack.pop().__exit__(None, None, None)
+        if opened.stack:  # empty where the hooks came while this thread was inside the forward
+            opened.stack.pop().__exit__(None, None, None)
 
     handles = [
         module.register_forward_pre_hook(enter, prepend=True),

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
 from dataclasses import dataclass
@@ -55,11 +56,28 @@ _listeners: tuple[RegionListener, ...] = ()
 _listeners_lock = threading.Lock()
 
 
-def _stack() -> list[OpenRegion]:
+class _Stack(list[OpenRegion]):
+    """The open regions of one thread, outermost first."""
+
+    __slots__ = ("__weakref__",)
+
+
+_stacks: weakref.WeakValueDictionary[int, _Stack] = weakref.WeakValueDictionary()
+"""By system thread id; a thread that ends takes its own along."""
+
+
+def _stack() -> _Stack:
     if not hasattr(_local, "stack"):
-        _local.stack = []
-    stack: list[OpenRegion] = _local.stack
+        _local.stack = _Stack()
+        _stacks[threading.get_native_id()] = _local.stack
+    stack: _Stack = _local.stack
     return stack
+
+
+def open_elsewhere() -> dict[int, tuple[OpenRegion, ...]]:
+    """The regions that are open on other threads, outermost first, by system thread id."""
+    mine = threading.get_native_id()
+    return {thread: tuple(stack) for thread, stack in list(_stacks.items()) if thread != mine}
 
 
 def open_regions() -> tuple[OpenRegion, ...]:
@@ -111,10 +129,14 @@ class region(ContextDecorator):  # noqa: N801  a context manager named like a ve
     def __enter__(self) -> OpenRegion:
         stack = _stack()
         entered = OpenRegion(next(_ids), self.name, stack[-1].id if stack else None)
-        stack.append(entered)
         nvtx.push(self.name, NVTX_DOMAIN)
-        for listener in _listeners:
-            listener.opened(entered)
+        stack.append(entered)
+        try:
+            for listener in _listeners:
+                listener.opened(entered)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return entered
 
     def __exit__(
@@ -134,16 +156,26 @@ class RegionLog:
 
     Args:
         clock: returns nanoseconds on the recorder's clock.
+
+    Attributes:
+        elsewhere: ids of the regions that were open on other threads when it began.
     """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
+        self.elsewhere: list[int] = []
         self._rows: dict[int, dict[str, Any]] = {}
 
     def __enter__(self) -> RegionLog:
+        add_listener(self)
         for entered in open_regions():
             self.opened(entered)
-        add_listener(self)
+        for thread, regions in open_elsewhere().items():
+            for entered in regions:
+                if entered.id not in self._rows:  # not entered just now
+                    self.opened(entered)
+                    self._rows[entered.id]["thread"] = thread
+                    self.elsewhere.append(entered.id)
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -30,23 +30,31 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
     watched = (*_PASSED_ON, signal.SIGCHLD)
     # Blocked before the start, so that no signal is lost and none ends this process.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    # Ignored, as it may be inherited, its end would neither be waited for nor told.
+    about_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        process = os.posix_spawnp(
-            command[0], list(command), environment, setsigmask=before, setsigdef=_AS_IN_A_SHELL
-        )
+        process = _started(command, environment, before)
         while True:
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
                 break
             _pass_on(signal.sigwaitinfo(watched), process)
+    finally:
+        signal.signal(signal.SIGCHLD, about_children)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    code = os.waitstatus_to_exitcode(status)
+    return process, code if code >= 0 else 128 - code
+
+
+def _started(command: Sequence[str], environment: Mapping[str, str], signals: Any) -> int:
+    try:
+        return os.posix_spawnp(
+            command[0], list(command), environment, setsigmask=signals, setsigdef=_AS_IN_A_SHELL
+        )
     except OSError as error:
         raise InputError(
             f"{command[0]} cannot be started ({error.strerror})", fix="check that it runs by itself"
         ) from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    code = os.waitstatus_to_exitcode(status)
-    return process, code if code >= 0 else 128 - code
 
 
 def _pass_on(received: Any, process: int) -> None:

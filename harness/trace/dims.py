@@ -14,6 +14,9 @@ DIM3 = pa.list_(pa.int32(), 3)
 DIM3_COLUMN = pa.dictionary(pa.int32(), DIM3)
 """How a column of them is stored: 4 bytes a row."""
 
+DIM3_FILE = pa.list_(pa.int32())
+"""How Parquet holds them: not with a fixed length, of which pyarrow 25 cannot read nulls back."""
+
 Numbers = npt.NDArray[Any]
 
 
@@ -53,12 +56,19 @@ def _in_range(x: Numbers, y: Numbers, z: Numbers) -> bool:
 
 
 def encode(values: pa.Array) -> pa.DictionaryArray:
-    """A plain column of dim3 as it is stored."""
+    """A plain column of dim3, of fixed or variable length, as it is stored.
+
+    Raises:
+        ValueError: a list has not three numbers.
+    """
     missing = values.is_null().to_numpy(zero_copy_only=False)
-    flat = values.fill_null([0, 0, 0]).flatten().to_numpy(zero_copy_only=False).reshape(-1, 3)
-    return dim3_column(flat[:, 0], flat[:, 1], flat[:, 2], missing)
+    flat = values.fill_null([0, 0, 0]).flatten().to_numpy(zero_copy_only=False)
+    if len(flat) != 3 * len(values):
+        raise ValueError("a dim3 does not have three numbers")
+    parts = flat.reshape(-1, 3)
+    return dim3_column(parts[:, 0], parts[:, 1], parts[:, 2], missing)
 
 
 def decode(values: pa.Array) -> pa.Array:
-    """A stored column as a plain one, which Parquet can hold."""
-    return values.dictionary.take(values.indices)
+    """A stored column as a plain one of `DIM3_FILE`."""
+    return values.dictionary.cast(DIM3_FILE).take(values.indices)

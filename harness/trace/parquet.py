@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import InputError, TraceFormatError
 from harness.trace.columns import Nulls, column_of
-from harness.trace.dims import DIM3, DIM3_COLUMN, decode
+from harness.trace.dims import DIM3_COLUMN, DIM3_FILE, decode
 from harness.trace.info import TraceInfo
 from harness.trace.model import Trace
 from harness.trace.schema import FORMAT_VERSION, TABLES
@@ -28,7 +28,7 @@ def _union_schema() -> pa.Schema:
     fields = {"table": pa.field("table", pa.dictionary(pa.int32(), pa.string()))}
     for schema in TABLES.values():
         for field in schema:
-            plain = DIM3 if field.type.equals(DIM3_COLUMN) else field.type
+            plain = DIM3_FILE if field.type.equals(DIM3_COLUMN) else field.type
             fields.setdefault(field.name, field.with_type(plain))
     return pa.schema(list(fields.values()))
 
@@ -105,10 +105,15 @@ def _split(table: pa.Table, source: Path) -> Trace:
             fix="record it again",
         )
     owner = table["table"].cast(pa.string())
-    parts = {
-        name: _narrow(table.filter(pc.equal(owner, name)), schema)
-        for name, schema in TABLES.items()
-    }
+    try:
+        parts = {
+            name: _narrow(table.filter(pc.equal(owner, name)), schema)
+            for name, schema in TABLES.items()
+        }
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        raise TraceFormatError(
+            f"{source} holds values that no Trace has ({error})", fix="record it again"
+        ) from error
     return Trace(
         activities=parts["activity"],
         regions=parts["region"],

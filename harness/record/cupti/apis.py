@@ -33,6 +33,20 @@ def does_something(name: str) -> bool:
     return bool(_WAITS.match(name)) or not _QUERIES.match(name)
 
 
+_KERNEL_LAUNCH = re.compile(r"^(cuda|cu)Launch(Kernel|CooperativeKernel)(?!MultiDevice)")
+_GRAPH_LAUNCH = re.compile(r"^(cuda|cu)GraphLaunch")
+
+
+def launches_kernel(name: str) -> bool:
+    """Whether a successful call of this name puts one kernel on the device, or into a graph."""
+    return bool(_KERNEL_LAUNCH.match(name))
+
+
+def launches_graph(name: str) -> bool:
+    """Whether a successful call of this name runs a graph."""
+    return bool(_GRAPH_LAUNCH.match(name))
+
+
 RECORDED: Mapping[Apis, Callable[[str], bool]] = {
     "launch": puts_work_on_device,
     "all": does_something,

@@ -18,7 +18,7 @@ from harness.record.cupti.nodes import NodeRegions, RegionAt
 from harness.record.cupti.session import Session, pool
 from harness.record.cupti.summary import summarise
 from harness.record.cupti.tables import Known, Refine, build
-from harness.record.regions import NVTX_DOMAIN, OpenRegion, new_region_id
+from harness.record.regions import OpenRegion, RegionLog, new_region_id
 from harness.trace import Trace, regions_table
 from harness.trace.schema import OUTSIDE
 
@@ -37,11 +37,11 @@ def make_trace(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trac
     records = decode((one.records for one in session.filled), layouts)
     strings = Strings()
     rows = session.log.rows
-    refine: list[Refine] = [session.backward.regions_of]
-    if len(records.of[Kind.MARKER]):
-        nvtx = _ranges(records, strings, session)
+    refine: list[Refine] = [_elsewhere(session.log), session.backward.regions_of]
+    nvtx = _ranges(records, strings, session) if len(records.of[Kind.MARKER]) else []
+    if nvtx:
         refine.append(_innermost(nvtx, rows))
-        captures.nodes.place(_regions_at(nvtx))
+        _place(nvtx, session)
         rows = [*rows, *nvtx]
     known = Known(
         process=session.process,
@@ -52,10 +52,16 @@ def make_trace(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trac
             Kind.RUNTIME: cupti.api_names(binding.RUNTIME_DOMAIN),
             Kind.DRIVER: cupti.api_names(binding.DRIVER_DOMAIN),
         },
+        nodes_made=session.captures.nodes_made if session.captures else None,
         nodes=captures.nodes,
         refine=tuple(refine),
     )
     tables = build(records, known)
+    if session.backward.ambiguous:
+        session.notes.append(
+            f"{session.backward.ambiguous} calls of autograd threads are in no region: backward "
+            "passes of different regions ran at the time"
+        )
     rows += _earlier(captures.nodes, tables.replays.graphs, rows)
     regions = regions_table(rows)
     taken = (time.perf_counter_ns() - began) / 1e3
@@ -74,6 +80,30 @@ def _ranges(records: Records, strings: Strings, session: Session) -> list[Row]:
     )
     session.notes += problems
     return rows
+
+
+def _elsewhere(log: RegionLog) -> Refine:
+    """Calls in no region go to what was open on their thread when the recording began: no ids could
+    be attached to them, for that a thread has to do itself."""
+    rows = [row for row in log.rows if row["id"] in log.elsewhere]
+
+    def refine(threads: Any, times: Any, regions: Any) -> Any:
+        if not rows:
+            return regions
+        return np.where(regions == OUTSIDE, region_at(rows, threads, times), regions)
+
+    return refine
+
+
+def _place(nvtx: list[Row], session: Session) -> None:
+    """Put nodes and backward passes outside every region of the harness into NVTX ranges."""
+    regions_at = _regions_at(nvtx)
+    captures.nodes.place(regions_at)
+    loose = [one for one in session.backward.passes if not one.regions]
+    threads = np.array([one.thread for one in loose], np.int64)
+    times = np.array([one.start_ns for one in loose], np.int64)
+    for one, regions in zip(loose, regions_at(threads, times), strict=True):
+        one.regions = tuple(regions)
 
 
 def _innermost(nvtx: list[Row], rows: list[Row]) -> Refine:
@@ -116,7 +146,7 @@ def _earlier(nodes: NodeRegions, graphs: Iterable[int], rows: list[Row]) -> list
     """Rows of the regions, with those around them, in which graphs were captured before."""
     here = {row["id"] for row in rows}
     return [
-        {"id": one.id, "name": one.name, "parent": one.parent, "domain": NVTX_DOMAIN}
+        {"id": one.id, "name": one.name, "parent": one.parent}
         for one in nodes.regions(graphs).values()
         if one.id not in here
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,7 @@ class Attribution:
 
     Attributes:
         marks_seen: which of ``own`` were among the records.
+        stray: ids of regions and marks whose call was not recorded.
     """
 
     def __init__(self, records: Records, regions: Collection[int], own: Collection[int]) -> None:
@@ -80,6 +81,7 @@ class Attribution:
         self._region = np.full(self._slots.count + 1, OUTSIDE, np.int64)
         for ids in correlations:
             self._called[self._slots.of(ids)] = True
+        self.stray = 0
         self.marks_seen = self._mark(external, own)
         self._attach(external, regions)
 
@@ -87,7 +89,9 @@ class Attribution:
         of_marks = np.flatnonzero(external["external_kind"] == MARK)
         identifiers = external["external_id"][of_marks].astype(np.int64)
         mine = np.isin(identifiers, _array(own))
-        self._own[self._slots.of(external["correlation_id"][of_marks[mine]])] = True
+        at = self._slots.of(external["correlation_id"][of_marks[mine]])
+        self._own[at] = True
+        self._count_stray(at)
         return frozenset(identifiers[mine].tolist())
 
     def _attach(self, external: Rows, regions: Collection[int]) -> None:
@@ -100,11 +104,42 @@ class Attribution:
             at = self._slots.of(external["correlation_id"][inside])
         else:
             at = self._slots.of(external["correlation_id"])
+        self._count_stray(at)
         self._region[at] = identifiers
         if not np.array_equal(self._region[at], identifiers):
             # More than one for a call: ids are counted up as regions are entered, so the largest
             # is the innermost.
             np.maximum.at(self._region, at, identifiers)
+
+    def _count_stray(self, at: Ids) -> None:
+        self.stray += len(at) - int(self._called[at].sum())
+
+    def silent(self, launches: Mapping[int, Collection[int]], active: Array) -> Array:
+        """Calls that succeeded and left no activity, though such calls do.
+
+        Only those between the recorder's own first and last launch: beside them activities were
+        not recorded yet, or no more.
+
+        Args:
+            launches: by kind of API record, the callback ids of such calls.
+            active: correlation ids of the activities.
+
+        Returns:
+            Their correlation ids.
+        """
+        busy = np.zeros(self._slots.count + 1, np.bool_)
+        busy[self._slots.of(active)] = True
+        found = []
+        marks = [
+            rows["start"][self._own[self._slots.of(rows["correlation_id"])]] for rows in self._apis
+        ]
+        times = np.concatenate([np.empty(0, np.uint64), *marks])
+        for rows in self._apis if len(times) else ():
+            which = np.isin(rows["cbid"], list(launches.get(int(rows["kind"][0]), ())))
+            which &= (rows["return_value"] == 0) & ~busy[self._slots.of(rows["correlation_id"])]
+            which &= (rows["start"] > times.min()) & (rows["start"] < times.max())
+            found.append(rows["correlation_id"][which])
+        return np.concatenate([np.empty(0, np.int64), *found])
 
     def refine(self, region_of: Any) -> None:
         """Let ``region_of`` name another region for calls, by when and on which thread they ran.

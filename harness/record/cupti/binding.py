@@ -6,6 +6,7 @@ that no second copy can answer.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import functools
 import os
@@ -14,7 +15,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.errors import HarnessError
 from harness.record.cupti.errors import MULTIPLE_SUBSCRIBERS, QUEUE_EMPTY, busy, error_of
+from harness.record.cupti.holders import named
 from harness.record.cupti.prototypes import (
     ARGUMENTS,
     Complete,
@@ -72,6 +75,7 @@ class Cupti:
         self._on_graph: GraphListener | None = None
         self._subscriber_callback = Subscriber(self._called_back)
         self._callbacks: tuple[Any, Any] | None = None
+        self._callback_errors: list[str] = []
 
     def _call(self, name: str, *arguments: Any) -> None:
         code = int(getattr(self._lib, name)(*arguments))
@@ -115,8 +119,12 @@ class Cupti:
         if code:
             raise error_of("cuptiSubscribe", code, self._meaning(code))
         self._on_graph = on_graph
-        for callback in GRAPH_CALLBACKS if on_graph else ():
-            self._call("cuptiEnableCallback", 1, handle, _RESOURCE_DOMAIN, callback)
+        try:
+            for callback in GRAPH_CALLBACKS if on_graph else ():
+                self._call("cuptiEnableCallback", 1, handle, _RESOURCE_DOMAIN, callback)
+        except HarnessError:
+            self.unsubscribe(handle.value or 0)
+            raise
         return handle.value or 0
 
     def unsubscribe(self, handle: int) -> None:
@@ -125,6 +133,24 @@ class Cupti:
         self._on_graph = None
 
     def _called_back(self, _user: Any, _domain: int, callback: int, data: int) -> None:
+        try:
+            self._tell(callback, data)
+        except BaseException as error:  # noqa: BLE001  there is no caller to raise to
+            self._note_callback_error(error)
+
+    def _note_callback_error(self, error: BaseException) -> None:
+        """Called by C, a function cannot raise: what it would have raised is lost. Ctrl-C is asked
+        for again, anything else makes the recording incomplete."""
+        if isinstance(error, KeyboardInterrupt):
+            _thread.interrupt_main()
+        self._callback_errors.append(f"a CUPTI callback failed: {type(error).__name__}: {error}")
+
+    def take_callback_errors(self) -> list[str]:
+        """What went wrong in callbacks since the last call."""
+        errors, self._callback_errors = self._callback_errors, []
+        return errors
+
+    def _tell(self, callback: int, data: int) -> None:
         listener = self._on_graph
         descriptor = ResourceData.from_address(data).descriptor if data else 0
         if listener is None or not descriptor:
@@ -171,7 +197,7 @@ class Cupti:
         if code == 0:
             self.unsubscribe(handle.value or 0)
             return ""
-        return name.value.decode(errors="replace")
+        return named(name.value.decode(errors="replace"))
 
     def register_buffers(
         self, lend: Callable[[], int], size: int, take_back: Callable[[int, int], None]
@@ -179,19 +205,26 @@ class Cupti:
         """Have CUPTI take its buffers from ``lend`` and give them to ``take_back``.
 
         The last registration in a process wins, silently: so it is repeated at every start. The
-        callback objects are made once and live as long as the process, for CUPTI's thread may call
-        them at any time.
+        callback objects are made at the first call, of what is given then, and live as long as the
+        process, for CUPTI's thread may call them at any time.
         """
         if self._callbacks is None:
 
             def request(buffer: Any, length: Any, most_records: Any) -> None:
-                address = lend()
-                buffer[0] = address or None
-                length[0] = size if address else 0
+                buffer[0], length[0] = None, 0
                 most_records[0] = 0  # no limit: fill the buffer
+                try:
+                    address = lend()
+                    if address:
+                        buffer[0], length[0] = address, size
+                except BaseException as error:  # noqa: BLE001  there is no caller to raise to
+                    self._note_callback_error(error)
 
             def complete(_context: Any, _stream: int, buffer: int, _size: int, valid: int) -> None:
-                take_back(buffer, valid)
+                try:
+                    take_back(buffer, valid)
+                except BaseException as error:  # noqa: BLE001  there is no caller to raise to
+                    self._note_callback_error(error)
 
             self._callbacks = (Request(request), Complete(complete))
         self._call("cuptiActivityRegisterCallbacks", *self._callbacks)

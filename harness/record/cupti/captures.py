@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from harness.record.backward import BackwardLog
+from harness.record.backward import BackwardLog, on_autograd_thread
 from harness.record.cupti.binding import Cupti
 from harness.record.cupti.nodes import Node, NodeRegions
 from harness.record.regions import OpenRegion, open_regions
@@ -25,18 +25,25 @@ class Captures:
 
     Args:
         clock: returns ns on the clock of the records.
+
+    Attributes:
+        backward: the backward passes that are being noted.
+        nodes_made: nodes that were captured or added.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self.backward: BackwardLog | None = None
+        self.nodes_made = 0
 
     def created(self, node: int, kind: int | None) -> None:
         """See `harness.record.cupti.binding.GraphListener`."""
+        self.nodes_made += 1
         nodes.created(node, Node(kind, self._regions(), threading.get_native_id(), self._clock()))
 
     def cloned(self, node: int, original: int) -> None:
         """See `harness.record.cupti.binding.GraphListener`."""
+        self.nodes_made -= 1  # announced as made just before
         nodes.cloned(node, original)
 
     def ended(self, graph: int) -> None:
@@ -45,7 +52,7 @@ class Captures:
 
     def _regions(self) -> tuple[OpenRegion, ...]:
         here = open_regions()
-        if not here and self.backward is not None:
+        if not here and self.backward is not None and on_autograd_thread():
             return self.backward.running()
         return here
 

@@ -111,7 +111,7 @@ def _gather(
             continue
         if len(present) == 1:
             whole = buffer.view(dtype)
-            rows = Rows({name: np.ascontiguousarray(whole[name]) for name in FIELDS[kind]})
+            rows = Rows({name: whole[name].copy() for name in FIELDS[kind]})
         else:
             rows = _picked(buffer, starts[kinds == kind], kind, dtype)
         _check(kind, rows)

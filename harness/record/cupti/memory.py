@@ -18,10 +18,10 @@ class Strings:
 
     def __init__(self) -> None:
         self.unreadable = 0
-        self._known: dict[int, str] = {0: ""}
+        self._known: dict[int, str] = {}
 
     def at(self, address: int) -> str:
-        """The string at an address; empty for 0."""
+        """The string at an address."""
         if address not in self._known:
             self._known[address] = self._read(address)
         return self._known[address]

@@ -24,6 +24,10 @@ LOW = 0xFFFFFFFF
 """A node id is ``graph id << 32 | number``."""
 
 
+MOST_GRAPHS = 4096
+"""Graphs that are remembered: one that is destroyed while nothing is recorded is not announced."""
+
+
 @dataclass(frozen=True)
 class Node:
     """How a node came to be.
@@ -60,6 +64,8 @@ class NodeRegions:
 
     def created(self, node_id: int, node: Node) -> None:
         """A node was added to a graph, by capture or by an API call."""
+        if node_id >> 32 not in self._graphs and len(self._graphs) >= MOST_GRAPHS:
+            self._graphs.pop(next(iter(self._graphs)), None)  # the oldest
         self._graphs.setdefault(node_id >> 32, {})[node_id & LOW] = node
 
     def cloned(self, node_id: int, original_id: int) -> None:
@@ -115,16 +121,22 @@ class NodeRegions:
         Returns:
             ``launched`` itself where no node is known to have been captured in a region.
         """
-        found = None
-        for graph_id in np.unique(graph[np.flatnonzero(graph)]).tolist():
-            nodes = self.nodes_of(graph_id)
-            if nodes is None or not any(one.regions for one in nodes.values()):
-                continue
-            found = launched.copy() if found is None else found
-            rows = np.flatnonzero(graph == graph_id)
-            captured = _region_table(nodes)[np.minimum(node[rows] & LOW, max(nodes) + 1)]
-            found[rows] = np.where(captured != OUTSIDE, captured, launched[rows])
-        return launched if found is None else found
+        rows = np.flatnonzero(graph)
+        known = {
+            graph_id << 32 | number: one.region
+            for graph_id in np.unique(graph[rows]).tolist()
+            for number, one in list((self.nodes_of(graph_id) or {}).items())
+            if one.regions
+        }
+        if not known:
+            return launched
+        ids = np.array(sorted(known), np.uint64)
+        regions = np.array([known[one] for one in ids.tolist()], np.int64)
+        wanted = node[rows].astype(np.uint64)
+        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        found = launched.copy()
+        found[rows] = np.where(ids[at] == wanted, regions[at], launched[rows])
+        return found
 
     def place(self, region_at: RegionAt) -> None:
         """Put nodes captured outside every region of the harness into what ``region_at`` finds.
@@ -133,8 +145,8 @@ class NodeRegions:
             region_at: function of (threads, times in ns), arrays of shape (n,), that returns one
                 tuple of regions, outermost first, for each.
         """
-        for nodes in self._graphs.values():
-            loose = [number for number, node in nodes.items() if not node.regions]
+        for nodes in list(self._graphs.values()):
+            loose = [number for number, node in list(nodes.items()) if not node.regions]
             threads = np.array([nodes[number].thread for number in loose], np.int64)
             times = np.array([nodes[number].time_ns for number in loose], np.int64)
             for number, regions in zip(loose, region_at(threads, times), strict=True):
@@ -144,14 +156,6 @@ class NodeRegions:
         """The regions, with those around them, in which nodes of these graphs were captured."""
         found: dict[int, OpenRegion] = {}
         for graph_id in graph_ids:
-            for node in self._graphs.get(graph_id, {}).values():
+            for node in list(self._graphs.get(graph_id, {}).values()):
                 found.update({region.id: region for region in node.regions})
         return found
-
-
-def _region_table(nodes: dict[int, Node]) -> npt.NDArray[np.int64]:
-    """Region id by node number; one place more for the numbers that are not known."""
-    table = np.full(max(nodes) + 2, OUTSIDE, np.int64)
-    for number, node in nodes.items():
-        table[number] = node.region
-    return table

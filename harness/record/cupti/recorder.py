@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.errors import InputError, MissingDeviceError, MissingPackageError
-from harness.measure.residual import calibrate_before_tracing, residual_once
+from harness.errors import InputError, MissingDeviceError, MissingPackageError, RecorderBusyError
+from harness.record.backward import watch_backward
 from harness.record.cupti import binding, captures, library
 from harness.record.cupti.apis import Apis
 from harness.record.cupti.assemble import make_trace
@@ -18,7 +18,8 @@ from harness.record.cupti.layout import OLDEST, Layouts, documented_sizes, make_
 from harness.record.cupti.session import Session
 from harness.record.cupti.structs import structs
 from harness.record.cupti.tables import Known, build
-from harness.record.state import mark_traced
+from harness.record.residual import calibrate_before_tracing, residual_once
+from harness.record.state import mark_traced, torch_profiler_running
 from harness.trace import Trace
 
 _running = threading.Lock()
@@ -46,7 +47,7 @@ class CuptiRecording:
             RuntimeError: the recording still runs, or could not be read after a failure.
         """
         if self._trace is None:
-            raise RuntimeError("no Trace yet; leave the with block first")
+            raise RuntimeError("no Trace: the with block has not been left, or reading failed")
         return self._trace
 
     def finish(self, trace: Trace) -> None:
@@ -107,11 +108,31 @@ class CuptiRecorder:
             MissingPackageError, MissingDeviceError, RecorderBusyError: as `record`.
         """
         cupti, _ = _prepare()
-        if self._residual:
-            calibrate_before_tracing()
-        mark_traced("cupti")
-        with captures.subscribed(cupti):
+        self._calibrate()
+        with captures.subscribed(cupti) as held, watch_backward(cupti.timestamp) as backward:
+            mark_traced("cupti")
+            held.backward = backward
             yield
+
+    def _calibrate(self) -> str:
+        """Take the figures from before tracing; why not, if that fails."""
+        if not self._residual:
+            return ""
+        try:
+            calibrate_before_tracing()
+        except RuntimeError as error:
+            return f"what tracing leaves behind was not measured: {str(error).splitlines()[0]}"
+        return ""
+
+    def _note_residual(self, session: Session, problem: str) -> None:
+        if not self._residual:
+            return
+        try:
+            session.costs |= residual_once()
+        except RuntimeError as error:
+            problem = f"what tracing leaves behind was not measured: {str(error).splitlines()[0]}"
+        if problem:
+            session.notes.append(problem)
 
     @contextmanager
     def record(self) -> Iterator[CuptiRecording]:
@@ -131,10 +152,10 @@ class CuptiRecorder:
         held = _running
         try:
             cupti, layouts = _prepare()
+            _refuse_torch_profiler()
             session = Session(cupti, share=self._share, apis=self._apis, nvtx=self._nvtx)
             recording = CuptiRecording()
-            if self._residual:
-                calibrate_before_tracing()
+            problem = self._calibrate()
             try:
                 with session:
                     yield recording
@@ -142,14 +163,21 @@ class CuptiRecorder:
                 session.problems.append(f"the recorded block was left by {type(error).__name__}")
                 raise
             else:
-                if self._residual:
-                    session.costs |= residual_once()
+                if session.ended:  # not in a fork
+                    self._note_residual(session, problem)
             finally:
                 if session.ended:
                     recording.finish(make_trace(session, cupti, layouts))
         finally:
-            if held.locked():  # not in a fork, which has a lock of its own
-                held.release()
+            held.release()
+
+
+def _refuse_torch_profiler() -> None:
+    if torch_profiler_running():
+        raise RecorderBusyError(
+            "torch.profiler is running, and CUPTI gives its records to one of the two only",
+            fix="record outside torch.profiler, or with --recorder kineto",
+        )
 
 
 def _prepare() -> tuple[binding.Cupti, Layouts]:

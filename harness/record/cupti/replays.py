@@ -116,7 +116,8 @@ def _problems(graph_id: int, launches: _Launches, seen: Array, expected: Array |
     what = "its first replay" if expected is None else "its nodes"
     return [
         f"a replay of graph {graph_id} (correlation id {launches.correlation[at]}) gave "
-        f"{launches.count[at]} activities, which are not {what} ({len(wanted)}) once each"
+        f"{launches.count[at]} activities, which are not {what} ({len(wanted)}) once each; records "
+        "are missing, or nodes were disabled"
         for at in wrong.tolist()
     ]
 

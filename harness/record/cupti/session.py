@@ -23,14 +23,17 @@ from harness.record.cupti.fields import Kind
 from harness.record.cupti.ids import RegionIds
 from harness.record.cupti.library import mapped_now
 from harness.record.regions import RegionLog, add_listener, open_regions, remove_listener
-from harness.record.state import mark_traced, torch_profiler_running, traced_by
+from harness.record.state import mark_traced, traced_by
 
+APIS = (Kind.RUNTIME, Kind.DRIVER)
 # Chosen once: switching kinds between recordings can stop the node records of existing graphs.
-# Copies come before peer copies, which need them.
+# External ids need the calls, peer copies need copies. What runs on the device is switched on last
+# and off first: what another thread launches meanwhile is then missing, and not without its call.
 KINDS = (
-    Kind.KERNEL, Kind.MEMCPY, Kind.MEMCPY_PEER, Kind.MEMSET, Kind.RUNTIME, Kind.DRIVER,
-    Kind.EXTERNAL_CORRELATION,
+    *APIS, Kind.EXTERNAL_CORRELATION, Kind.MEMCPY, Kind.MEMCPY_PEER, Kind.MEMSET, Kind.KERNEL,
 )  # fmt: skip
+
+DOMAINS = {Kind.RUNTIME: binding.RUNTIME_DOMAIN, Kind.DRIVER: binding.DRIVER_DOMAIN}
 
 _marks = itertools.count(1 << 62)
 _pool: BufferPool | None = None
@@ -57,6 +60,7 @@ class Session:
         filled: buffers with records; give them back through ``pool().recycle``.
         log: the regions of this time.
         backward: the backward passes of this time.
+        captures: what CUPTI tells about graphs; None where another holds the subscription.
         marks: external ids of the launches at the start and at the end.
         began_ns: on the clock of the records.
         dropped: records that CUPTI lost.
@@ -78,12 +82,13 @@ class Session:
         self._cupti = cupti
         self._share = share
         self._wanted = RECORDED[apis]
-        self._kinds = (*KINDS, Kind.MARKER) if nvtx else KINDS
+        self._kinds = (*APIS, Kind.MARKER, *KINDS[len(APIS) :]) if nvtx else KINDS
         self._stack = ExitStack()
         self._probe: Any = None
         self.process = os.getpid()
         self.log = RegionLog(cupti.timestamp)
         self.ids = RegionIds(cupti)
+        self.captures: captures.Captures | None = None
         self.backward = BackwardLog()
         self.filled: list[Filled] = []
         self.marks: list[int] = []
@@ -92,52 +97,49 @@ class Session:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.costs: dict[str, float] = {}
+        self._refused = pool().refused
         self.ended = False
 
     def __enter__(self) -> Session:
         began = time.perf_counter_ns()
-        # Left open until Python ends, CUPTI's thread would call into an interpreter that is gone.
-        atexit.register(self._abandon)
         with self._stack:  # an error while entering undoes what has been done so far
             self._enter()
             self._stack = self._stack.pop_all()
+        # Left open until Python ends, CUPTI's thread would call into an interpreter that is gone.
+        atexit.register(self._abandon)
         self.costs["start_us"] = (time.perf_counter_ns() - began) / 1e3
         return self
 
     def _enter(self) -> None:
-        if torch_profiler_running():
-            raise RecorderBusyError(
-                "torch.profiler is running, and CUPTI gives its records to one of the two only",
-                fix="record outside torch.profiler, or with --recorder kineto",
-            )
         undo = self._stack.callback
-        captured = self._subscribe()
+        self.captures = self._subscribe()
         self._probe = probe_tensor()
         synchronise_devices()
         self._cupti.register_buffers(pool().lend, pool().size, pool().take_back)
         self._cupti.flush()
         pool().recycle(pool().collect())  # left over from before; not of this recording
+        mark_traced("cupti")
         if not drops_are_counted(self._cupti, pool(), self._launch_and_wait):
             self.problems.append("CUPTI did not count a record that was dropped on purpose")
         self._cupti.dropped()
         self._cupti.use_system_thread_ids()
-        mark_traced("cupti")
+        mapped_now()  # slow the first time: not when the recording ends
+        self.began_ns = self._cupti.timestamp()
         undo(self._collect)
         for kind in self._kinds:
             self._cupti.enable(kind)
             undo(self._cupti.disable, kind)
-        self._cupti.keep_apis(binding.RUNTIME_DOMAIN, self._wanted)
-        self._cupti.keep_apis(binding.DRIVER_DOMAIN, self._wanted)
+            if kind in APIS:
+                self._cupti.keep_apis(DOMAINS[kind], self._wanted)
         undo(self._finish_work)
-        mapped_now()  # slow the first time: not when the recording ends
-        self.began_ns = self._cupti.timestamp()
         # CUPTI asks for its first buffer on the launching thread: let it do so here, not inside
         # the caller's first launch. That launch also proves that the records reach our buffers.
         self._mark()
         self._listen(undo)
         self.backward = self._stack.enter_context(watch_backward(self._cupti.timestamp))
-        if captured is not None:
-            captured.backward = self.backward
+        if self.captures is not None:
+            self.captures.backward = self.backward
+            self.captures.nodes_made = 0
 
     def _subscribe(self) -> captures.Captures | None:
         try:
@@ -180,6 +182,9 @@ class Session:
         self.dropped = self._cupti.dropped()
         self.filled = pool().collect()
         self.problems += self.ids.problems
+        self.problems += self._cupti.take_callback_errors()
+        if pool().refused > self._refused:
+            self.problems.append(f"all {pool().limit} buffers were full")
 
     def _abandon(self) -> None:
         if os.getpid() == self.process:

@@ -95,6 +95,13 @@ def incomplete_reasons(
         reasons.append(f"{tables.untimed} activities have no start or end time")
     if tables.unattributed:
         reasons.append(f"{tables.unattributed} activities have no recorded launch call")
+    if tables.stray:
+        reasons.append(f"{tables.stray} region ids belong to no recorded call")
+    kernels, graphs = tables.silent
+    if kernels:
+        reasons.append(f"{kernels} kernel launches left no activity")
+    if graphs and not tables.bodies:  # which may be all that those graphs have
+        reasons.append(f"{graphs} graph launches left no activity")
     if tables.bodies:
         reasons.append(
             f"{tables.bodies} activities of graphs have no launch call: bodies of conditional "

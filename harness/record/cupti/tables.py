@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from harness.record.cupti.apis import launches_graph, launches_kernel
 from harness.record.cupti.attribution import Attribution, Joined
 from harness.record.cupti.columns import Activities, Order, order_of, words
 from harness.record.cupti.decode import Records, Rows
@@ -33,6 +34,8 @@ class Known:
         own: external ids that mark the recorder's own launches, which are left out.
         name_of: kernel name by the pointer in its record; asked once per distinct pointer.
         api_names: names of API calls by record kind (`Kind.RUNTIME`, `Kind.DRIVER`) and id.
+        nodes_made: nodes of graphs captured meanwhile, whose launches left no activity; None where
+            that is not known.
         nodes: regions in which the nodes of CUDA graphs were captured.
         refine: corrections of a call's region by thread and time, in order.
     """
@@ -42,6 +45,7 @@ class Known:
     regions: Collection[int] = ()
     own: Collection[int] = ()
     api_names: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    nodes_made: int | None = None
     nodes: NodeRegions = field(default_factory=NodeRegions)
     refine: tuple[Refine, ...] = ()
 
@@ -57,6 +61,8 @@ class Tables:
         bodies: activities of bodies of conditional nodes, which CUPTI reports without a launch.
         untimed: activities without a start or an end.
         first_ns, last_ns: earliest start and latest end of any activity; 0 when there is none.
+        stray: ids of regions and marks whose call was not recorded.
+        silent: kernel launches without a kernel, and graph launches without any activity.
         marks_seen: ids of the recorder's own launches that were among the records.
         replays: what the replays of CUDA graphs gave.
     """
@@ -68,6 +74,8 @@ class Tables:
     untimed: int
     first_ns: int
     last_ns: int
+    stray: int
+    silent: tuple[int, int]
     marks_seen: frozenset[int]
     replays: Replays
 
@@ -100,9 +108,26 @@ def build(records: Records, known: Known) -> Tables:
         untimed=int(((end == 0) | (start == 0)).sum()),
         first_ns=int(start.min()) if len(start) else 0,
         last_ns=int(end.max()) if len(end) else 0,
+        stray=attribution.stray,
+        silent=_silent(attribution, correlation, known),
         marks_seen=attribution.marks_seen,
         replays=check_replays(graph, node, correlation, known.nodes),
     )
+
+
+def _silent(attribution: Attribution, active: Array, known: Known) -> tuple[int, int]:
+    """Kernel launches and graph launches that should have left activities and did not."""
+
+    def count(wanted: Callable[[str], bool]) -> int:
+        calls = {
+            kind: [cbid for cbid, name in names.items() if wanted(name)]
+            for kind, names in known.api_names.items()
+        }
+        return len(attribution.silent(calls, active))
+
+    made = known.nodes_made
+    kernels = 0 if made is None else max(0, count(launches_kernel) - made)
+    return kernels, count(launches_graph)
 
 
 def _kept(joined: Joined, order: Order) -> Order:

@@ -16,11 +16,14 @@ WORD = 8
 
 KINDS = 256
 
-_WINDOW = 2048
-"""Words that are walked record by record before a repetition is looked for."""
+_WINDOW = 4096
+"""Words that are walked record by record before a repetition is looked for. Doubled each time that
+there is none to speak of, so that records without repetition are walked at the speed of a loop."""
 
-_LONGEST_PERIOD = 12
-_SEEN_TWICE = 3
+_LONGEST_PERIOD = 128
+_TIMES_SEEN = 3
+_LEAST_SEEN = 96
+"""Records that must have shown the period: kernels in a row are not one, between two memcpys."""
 
 
 class DamagedError(Exception):
@@ -65,7 +68,7 @@ def walk(buffer: Bytes, steps: list[int]) -> tuple[Starts, Kinds]:
         starts.append(found)
         repeated, at = _repetitions(words, found, at)
         starts.append(repeated)
-        window = _WINDOW if len(repeated) else 2 * window
+        window = _WINDOW if len(repeated) > len(found) else 2 * window
     every = np.concatenate(starts)
     return every, words[every].astype(np.uint8)
 
@@ -94,20 +97,18 @@ def _hop(words: npt.NDArray[np.uint32], at: int, end: int, steps: list[int]) -> 
 
 def _repetitions(words: npt.NDArray[np.uint32], last: Starts, at: int) -> tuple[Starts, int]:
     """Records from ``at`` on that repeat the period with which ``last`` ends, and what follows."""
-    ends = np.append(last[1:], at)
-    kinds = words[last]
-    for period in range(1, _LONGEST_PERIOD + 1):
-        seen = _SEEN_TWICE * period
-        if seen > len(last):
-            break
-        if bool((kinds[-seen:-period] == kinds[period - seen :]).all()):
-            length = int(ends[-1] - last[-period])
+    kinds = words[last].astype(np.uint8)
+    text = kinds.tobytes()
+    for period in range(1, min(_LONGEST_PERIOD, len(last) // _TIMES_SEEN) + 1):
+        seen = text[-max(_LEAST_SEEN, _TIMES_SEEN * period) :]
+        if seen[period:] == seen[:-period]:
+            length = at - int(last[-period])
             return _repeated(words, last[-period:] + length, kinds[-period:], length)
     return np.empty(0, np.int64), at
 
 
 def _repeated(
-    words: npt.NDArray[np.uint32], block: Starts, kinds: npt.NDArray[np.uint32], length: int
+    words: npt.NDArray[np.uint32], block: Starts, kinds: Kinds, length: int
 ) -> tuple[Starts, int]:
     """As many copies of a block of records as there are from its first place on."""
     at = int(block[0])

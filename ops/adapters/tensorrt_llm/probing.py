@@ -23,7 +23,7 @@ MINIMUM, BEYOND = (1, 2), (1, 4)
 """Releases from MINIMUM up to, without, BEYOND have the names that are looked for here."""
 
 FIX = (
-    "run pip install 'tensorrt_llm>=1.2,<1.4' --extra-index-url https://pypi.nvidia.com, "
+    "run pip install 'tensorrt_llm>=1.2,<1.4' with NVIDIA's package index as --extra-index-url, "
     "or use NVIDIA's tensorrt-llm container"
 )
 

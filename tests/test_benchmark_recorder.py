@@ -227,11 +227,11 @@ def test_launches_are_added_up_over_a_hatchet_tree():
 
 def test_the_page_shows_the_figures_only_where_they_are(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(tables, "DEFAULT_FOLDER", tmp_path)
-    assert tables.recorder() == []
+    assert tables.recorder("recorder", "Cost", complete=True) == []
     environment = {"versions": {}, "gpu": {"name": "a GPU"}, "created": "today", "command": "c"}
     figures = recorder.document(options(), Sizes(), good())
     document = {"environment": environment, "figures": figures}
     (tmp_path / "recorder.json").write_text(json.dumps(document))
-    text = "\n".join(tables.recorder())
+    text = "\n".join(tables.recorder("recorder", "Cost", complete=True))
     assert "| eager | harness | 8.00 | 3.00 |" in text
     assert "| lost_million | <= 0 | 0.000 | yes |" in text

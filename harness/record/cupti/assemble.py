@@ -37,7 +37,9 @@ def make_trace(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trac
     records = decode((one.records for one in session.filled), layouts)
     strings = Strings()
     rows = session.log.rows
-    refine: list[Refine] = [_elsewhere(session.log), session.backward.regions_of]
+    attached = [row for row in rows if row["id"] not in session.log.elsewhere]
+    unlabelled = Unlabelled(attached, session.listened_until_ns)
+    refine: list[Refine] = [unlabelled, _elsewhere(session.log), session.backward.regions_of]
     nvtx = _ranges(records, strings, session) if len(records.of[Kind.MARKER]) else []
     if nvtx:
         refine.append(_innermost(nvtx, rows))
@@ -57,6 +59,11 @@ def make_trace(session: Session, cupti: binding.Cupti, layouts: Layouts) -> Trac
         refine=tuple(refine),
     )
     tables = build(records, known)
+    if unlabelled.count:
+        session.notes.append(
+            f"{unlabelled.count} calls were made in a region and carry no id of it: what they "
+            "launched is not in that region"
+        )
     if session.backward.ambiguous:
         session.notes.append(
             f"{session.backward.ambiguous} calls of autograd threads are in no region: backward "
@@ -80,6 +87,30 @@ def _ranges(records: Records, strings: Strings, session: Session) -> list[Row]:
     )
     session.notes += problems
     return rows
+
+
+class Unlabelled:
+    """Counts calls that were made inside a region, by thread and time, and lack its id: records of
+    ids were lost then. A region's row begins after its id is attached and ends before it is
+    detached.
+
+    Args:
+        rows: regions whose ids were attached.
+        until_ns: later calls do not count.
+    """
+
+    def __init__(self, rows: list[Row], until_ns: int) -> None:
+        self._rows = [row for row in rows if row.get("start_ns")]
+        self._until_ns = until_ns
+        self.count = 0
+
+    def __call__(self, threads: Any, times: Any, regions: Any) -> Any:
+        """The regions as they are; see `Attribution.refine`."""
+        loose = np.flatnonzero((regions == OUTSIDE) & (times < self._until_ns))
+        if len(loose) and self._rows:
+            found = region_at(self._rows, threads[loose], times[loose])
+            self.count += int((found != OUTSIDE).sum())
+        return regions
 
 
 def _elsewhere(log: RegionLog) -> Refine:

@@ -43,17 +43,21 @@ FIELDS: Mapping[int, tuple[str, ...]] = {
 
 _GRID_X, _GRID_YZ, _BLOCK_XY, _BLOCK_Z = (1, 2**31 - 1), (1, 65535), (1, 1024), (1, 64)
 
+_IDS = {
+    "device_id": (0, 1023), "graph_id": (0, 2**31 - 1),
+}  # fmt: skip
+
 BOUNDS: Mapping[int, Mapping[str, tuple[int, int]]] = {
     Kind.KERNEL: {
         "grid_x": _GRID_X, "grid_y": _GRID_YZ, "grid_z": _GRID_YZ,
         "block_x": _BLOCK_XY, "block_y": _BLOCK_XY, "block_z": _BLOCK_Z,
         "cluster_x": (0, 65535), "cluster_y": (0, 65535), "cluster_z": (0, 65535),
         "registers_per_thread": (0, 255), "static_shared_memory": (0, 1 << 24),
-        "dynamic_shared_memory": (0, 1 << 24), "device_id": (0, 1023),
+        "dynamic_shared_memory": (0, 1 << 24), **_IDS,
     },
-    Kind.MEMCPY: {"copy_kind": (0, 10), "device_id": (0, 1023)},
-    Kind.MEMSET: {"device_id": (0, 1023)},
-    Kind.MEMCPY_PEER: {"device_id": (0, 1023)},
+    Kind.MEMCPY: {"copy_kind": (0, 10), **_IDS},
+    Kind.MEMSET: _IDS,
+    Kind.MEMCPY_PEER: _IDS,
     Kind.RUNTIME: {"cbid": (1, 65535)},
     Kind.DRIVER: {"cbid": (1, 65535)},
     Kind.EXTERNAL_CORRELATION: {"external_kind": (0, 64)},

@@ -63,6 +63,7 @@ class Session:
         captures: what CUPTI tells about graphs; None where another holds the subscription.
         marks: external ids of the launches at the start and at the end.
         began_ns: on the clock of the records.
+        listened_until_ns: likewise, when region ids were no longer attached.
         dropped: records that CUPTI lost.
         process: id of the process that it records.
         problems: what went wrong without an exception.
@@ -93,6 +94,7 @@ class Session:
         self.filled: list[Filled] = []
         self.marks: list[int] = []
         self.began_ns = 0
+        self.listened_until_ns = 0
         self.dropped = 0
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -158,6 +160,10 @@ class Session:
         add_listener(self.ids)
         undo(remove_listener, self.ids)
         self._stack.enter_context(self.log)
+        undo(self._stop_listening)
+
+    def _stop_listening(self) -> None:
+        self.listened_until_ns = self._cupti.timestamp()
 
     def _launch_and_wait(self) -> None:
         self._probe.fill_(1)

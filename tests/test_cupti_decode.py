@@ -246,7 +246,9 @@ def test_a_graph_of_nothing_but_a_conditional_node_has_one_reason():
 def test_ids_of_regions_without_their_call_are_missed_and_those_of_others_are_not():
     foreign = external(7, 5, kind=1)
     assert tables(foreign, call(1), kernel(1)).stray == 0
-    assert tables(external(7, 11), call(1), kernel(1), regions=[11]).stray == 1
+    lost = tables(external(7, 11), call(1), kernel(1), regions=[11])
+    assert lost.stray == 1
+    assert reasons(lost) == ("1 region ids belong to no recorded call",)
 
 
 def test_decoded_fields_do_not_look_at_the_buffer_any_more():

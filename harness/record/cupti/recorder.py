@@ -84,6 +84,7 @@ class CuptiRecorder:
     ) -> None:
         self._share = share
         self._residual = residual
+        self._unmeasured = ""
         self._apis: Apis = apis
         self._nvtx = nvtx
 
@@ -114,25 +115,24 @@ class CuptiRecorder:
             held.backward = backward
             yield
 
-    def _calibrate(self) -> str:
-        """Take the figures from before tracing; why not, if that fails."""
+    def _calibrate(self) -> None:
+        """Take the figures from before tracing, or keep why not for the next Trace."""
         if not self._residual:
-            return ""
+            return
         try:
             calibrate_before_tracing()
         except RuntimeError as error:
-            return f"what tracing leaves behind was not measured: {str(error).splitlines()[0]}"
-        return ""
+            self._unmeasured = _not_measured(error)
 
-    def _note_residual(self, session: Session, problem: str) -> None:
+    def _note_residual(self, session: Session) -> None:
         if not self._residual:
             return
         try:
             session.costs |= residual_once()
         except RuntimeError as error:
-            problem = f"what tracing leaves behind was not measured: {str(error).splitlines()[0]}"
-        if problem:
-            session.notes.append(problem)
+            self._unmeasured = _not_measured(error)
+        if self._unmeasured:
+            session.notes.append(self._unmeasured)
 
     @contextmanager
     def record(self) -> Iterator[CuptiRecording]:
@@ -155,7 +155,7 @@ class CuptiRecorder:
             _refuse_torch_profiler()
             session = Session(cupti, share=self._share, apis=self._apis, nvtx=self._nvtx)
             recording = CuptiRecording()
-            problem = self._calibrate()
+            self._calibrate()
             try:
                 with session:
                     yield recording
@@ -164,12 +164,16 @@ class CuptiRecorder:
                 raise
             else:
                 if session.ended:  # not in a fork
-                    self._note_residual(session, problem)
+                    self._note_residual(session)
             finally:
                 if session.ended:
                     recording.finish(make_trace(session, cupti, layouts))
         finally:
             held.release()
+
+
+def _not_measured(error: RuntimeError) -> str:
+    return f"what tracing leaves behind was not measured: {repr(error).splitlines()[0]}"
 
 
 def _refuse_torch_profiler() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import decisions_pool as decided
 from benchmarks import recorder_summary as cost
 from benchmarks.results_file import DEFAULT_FOLDER
 
@@ -150,6 +151,26 @@ def recorder(name: str, heading: str, *, complete: bool) -> list[str]:
     ]
 
 
+def decisions() -> list[str]:
+    """Error rates of paired decisions beside the collectors' way; nothing where not measured."""
+    if not (DEFAULT_FOLDER / "decisions.json").exists():
+        return []
+    document = load("decisions")
+    figures = document["figures"]
+    shards = ", ".join(f"{name} {count}" for name, count in figures["shards"].items())
+    titles = [f"- {name}: {title}" for name, title in figures["operators"].items()]
+    return [
+        "## How often a paired decision is wrong",
+        "Equal operators, and operators planted to take longer; shares with Clopper-Pearson "
+        f"bounds. On the same pairs, {figures['collectors']}.",
+        table(decided.GOAL_HEAD, decided.goal_rows(figures["goals"])),
+        table(decided.HEAD, decided.rows(figures["lines"])),
+        "\n".join(titles),
+        f"Pairs per shard: {shards}.",
+        where(document),
+    ]
+
+
 NOT_MET = (
     "Two goals are not met. What recording adds to a launch is not half of what torch.profiler "
     "adds with CUDA activities alone, because it enables nearly the same: CUPTI's own floor adds "
@@ -186,6 +207,7 @@ def page() -> str:
                 "The same after the recorder's last change, as far as time allowed",
                 complete=False,
             ),
+            *decisions(),
             "## Other profilers in the process",
             neighbours(),
         ]

@@ -63,6 +63,9 @@ class Sides:
         notes: what the reader of a report must know (reduced sizes, chosen backends).
         unshared_weights: weights that could not be copied to the mock, with the reason.
         close: frees what was built.
+        another: builds both sides once more, in memory of their own, with weights of the same
+            values; None where the adapter cannot. ``dataclasses.replace`` does not take it along,
+            since sides that were exchanged are not what it builds.
     """
 
     mock: Side
@@ -72,6 +75,7 @@ class Sides:
     notes: tuple[str, ...] = ()
     unshared_weights: tuple[str, ...] = ()
     close: Callable[[], None] = _nothing
+    another: Callable[[], Sides] | None = field(default=None, init=False)
 
 
 def inside_layer(reference: Side, call: Callable[[], Any], layer: str) -> Side:

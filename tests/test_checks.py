@@ -173,6 +173,43 @@ def test_hardware_throttling_leaves_the_verdict_open():
     assert "conditions" in found.summary
 
 
+def test_a_change_of_the_card_leaves_the_verdict_open_and_is_named_in_one_line():
+    known = {**CARD, "process_ids": [], "ecc_errors": {"corrected": 0}}
+    shared = {**known, "process_ids": [9], "power_limit_w": 500.0}
+    found = judge(observation(conditions=Conditions(known, shared)))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "power limit 700.0 -> 500.0 W, and 1 more" in found.summary
+    check = next(check for check in found.checks if check.name == "conditions")
+    assert len(check.details) == 2
+
+
+def test_a_structural_failure_outranks_a_changed_card():
+    hot = {**CARD, "throttled": True, "clock_event_reasons": ["hw_thermal"]}
+    observed = observation(mock=side("mock", GEMM), conditions=Conditions(CARD, hot))
+    assert judge(observed).verdict is Verdict.DIVERGED
+
+
+def test_throttling_that_only_the_readings_in_between_saw_leaves_the_verdict_open():
+    during = {"readings": 9, "throttled": True, "clock_event_reasons": ["sw_thermal"]}
+    result = conditions(observation(conditions=Conditions(CARD, CARD, during=during)))
+    assert result.status is Status.INCONCLUSIVE
+    assert "throttled during timing: sw_thermal" in result.reason
+
+
+def test_what_was_seen_in_between_is_shown_and_so_is_that_nothing_was():
+    during = {"readings": 9, "sm_clock_mhz": [1905, 1980], "throttled": False}
+    card = {**CARD, "process_ids": [4], "violations_ns": {"power": 0}}
+    capped = {**card, "violations_ns": {"power": 120_000_000}}
+    shown = conditions(observation(conditions=Conditions(card, capped, during=during)))
+    assert shown.status is Status.PASS
+    assert "1905 to 1980 in 9 readings between" in shown.reason
+    assert "power cap for 120 ms" in shown.reason
+    assert "1 other process on the card" in shown.reason
+    blind = conditions(observation(conditions=Conditions(CARD, CARD, unsampled="no process")))
+    assert blind.status is Status.PASS
+    assert "not sampled in between" in blind.reason
+
+
 def test_sagging_clocks_are_shown_but_interleaved_sides_stay_comparable():
     result = conditions(observation(conditions=Conditions(CARD, {**CARD, "sm_clock_mhz": 1700})))
     assert result.status is Status.PASS

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness import benchmark_with_power
+from harness.measure.cache import l2_bytes
 from harness.measure.conditions import ConditionsWatch
 from harness.measure.energy import measure_energy
 from harness.measure.graph import CaptureError, capture
@@ -15,7 +16,7 @@ from harness.measure.model import GraphTopology
 from harness.measure.nvml import nvml
 from harness.measure.paired import measure_pair
 from harness.measure.topology import differences
-from ops.sides import Side
+from ops.sides import Side, Sides
 
 pytestmark = pytest.mark.gpu
 
@@ -167,6 +168,122 @@ def test_equal_sides_have_a_ratio_near_one():
     assert run.mock_graph_problem == run.reference_graph_problem == ""
 
 
+class Factory:
+    """Builds two equal sides, again and again; each holds weights of ``size`` bytes."""
+
+    def __init__(self, size=0):
+        self.size, self.open = size, 0
+
+    def __call__(self):
+        self.open += 1
+        sides = Sides(*(self._side(label) for label in ("mock", "reference")), close=self._close)
+        sides.another = self
+        return sides
+
+    def _side(self, label):
+        side = side_of(Small(), label)
+        side.weights = {"w": torch.empty(max(self.size, 1), dtype=torch.uint8, device="cuda")}
+        return side
+
+    def _close(self):
+        self.open -= 1
+
+
+def measured(sides, **how):
+    how = {"tolerance": 0.01, "another": sides.another} | how
+    return measure_pair(sides.mock, sides.reference, **how)
+
+
+def test_a_small_operator_is_unrolled_and_its_topology_is_that_of_one_call():
+    run = measured(Factory()())
+    found = run.measurement
+    assert found.mock.calls_per_sample == found.reference.calls_per_sample > 1
+    assert found.gap_share is not None
+    said = any("launching takes" in note for note in found.notes)
+    assert said == (found.gap_share > 0.02)
+    graph = capture(side_of(Small()))
+    assert len(run.mock_topology.nodes) == len(graph.topology.nodes)
+    graph.close()
+
+
+def test_every_call_of_a_graph_starts_from_the_state_that_reset_leaves(graphs):
+    x, state = torch.zeros(64, device="cuda"), []
+
+    def call():
+        assert state == []
+        state.append(1)
+        return x + 1
+
+    graph = graphs(Side("mock", call=call, reset=state.clear), calls=4)
+    assert len(graph.topology.nodes) == 4
+
+
+def test_a_graph_whose_topology_is_not_wanted_has_none(graphs):
+    graph = graphs(side_of(Small()), calls=3, topology=False)
+    assert (graph.topology, graph.topology_problem) == (None, "not read")
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_several_instances_are_timed_in_memory_of_their_own_and_freed(eager):
+    factory = Factory()
+    sides = factory()
+    measured(sides, instances=3, eager=eager, rounds=3)  # cuBLAS keeps a workspace per stream
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    found = measured(sides, instances=3, eager=eager).measurement
+    assert found.mock.mode == ("eager" if eager else "graph")
+    assert found.mock.instances == found.reference.instances == 3
+    assert len(found.mock.samples_ms) == 3 * found.blocks
+    assert factory.open == 1
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before + (64 << 20)
+
+
+def test_the_reference_is_compared_with_a_second_instance_of_itself():
+    for instances, another, what in (
+        (2, True, "another allocation of the reference"),
+        (1, True, "another allocation of the reference"),
+        (2, False, "the same reference captured again"),
+    ):
+        sides = Factory()()
+        sides.another = sides.another if another else None
+        floor = measured(sides, instances=instances).measurement.floor
+        assert floor.what == what
+        assert floor.ci95[0] <= floor.ratio <= floor.ci95[1]
+        assert 0.8 < floor.ratio < 1.25
+
+
+def test_a_cold_cache_is_flushed_for_small_operators_and_rotated_for_large_ones():
+    small = measured(Factory()(), cache="cold", rounds=10).measurement
+    assert small.mock.calls_per_sample == 1
+    assert "written before each sample" in small.cache_state
+    large = measured(Factory(l2_bytes())(), cache="cold", rounds=10).measurement
+    assert "4 instances rotated" in large.cache_state
+
+
+def test_an_instance_that_does_not_fit_is_left_out_and_the_notes_say_so():
+    sides = Factory()()
+    sides.another = lambda: torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+    found = measured(sides).measurement
+    assert found.mock.instances == 1
+    assert any("1 of 2 instances a side: OutOfMemoryError" in note for note in found.notes)
+    assert_usable(torch.cuda.current_stream())
+
+
+def test_a_mock_that_does_everything_twice_is_outside_and_an_equal_one_is_not():
+    module, reference = Small(), side_of(Small(), "reference")
+    twice = Side("mock", call=lambda: (module(), module()), context=torch.inference_mode)
+    assert measure_pair(twice, reference, tolerance=0.01).measurement.decision == "outside"
+    equal = measure_pair(side_of(Small()), reference, tolerance=0.1).measurement
+    assert equal.decision == "inside"
+
+
+def test_a_time_budget_ends_an_open_question():
+    found = measured(Factory()(), tolerance=1e-6, time_budget=0.2).measurement
+    assert found.decision == "undecided"
+    assert found.undecided_because
+
+
 def test_one_side_that_cannot_be_captured_makes_both_eager_and_says_so():
     run = measure_pair(
         side_of(Small()), waiting_side("reference"), tolerance=0.01, rounds=5, seed=1
@@ -227,7 +344,7 @@ def test_benchmark_with_power_times_a_graph(device):
 
 def test_benchmark_with_power_raises_or_says_that_it_fell_back():
     call = waiting_side().call
-    with pytest.raises(CaptureError), benchmark_with_power("cuda", call):
+    with pytest.raises(RuntimeError), benchmark_with_power("cuda", call):
         pass
     with ExitStack() as body:
         with pytest.warns(RuntimeWarning, match="timed eagerly"):

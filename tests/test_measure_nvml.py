@@ -1,13 +1,17 @@
 """NVML readings, with a ``pynvml`` and two cards that are made up."""
 
+import os
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
 from harness.errors import MissingDeviceError, MissingPackageError
-from harness.measure.nvml import NvmlError, device_uuid, nvml, reason_names
+from harness.measure import nvml as nvml_module
+from harness.measure.nvml import NvmlError, device_uuid, nvml
+from harness.measure.nvml_names import reason_names
 
 CARDS = {
     "GPU-aaaa": {"sm": 1980, "limit": 700_000, "reasons": 0x004, "energy": 5_000},
@@ -42,7 +46,20 @@ def fake_pynvml():
     fake.nvmlDeviceGetEnforcedPowerLimit = lambda handle: CARDS[handle]["limit"]
     fake.nvmlDeviceGetPowerUsage = lambda handle: 123_456
     fake.nvmlDeviceGetPersistenceMode = lambda handle: 1
-    fake.nvmlDeviceGetComputeRunningProcesses = lambda handle: [object()]
+    fake.nvmlDeviceGetComputeRunningProcesses = lambda handle: [
+        SimpleNamespace(pid=pid) for pid in (os.getpid(), 4711)
+    ]
+    fake.nvmlDeviceGetMigMode = lambda handle: [0, 1]
+    fake.nvmlDeviceGetEccMode = lambda handle: [1, 1]
+    fake.nvmlDeviceGetViolationStatus = lambda handle, policy: SimpleNamespace(
+        referenceTime=1, violationTime=1_000 + policy
+    )
+    fake.nvmlDeviceGetTotalEccErrors = lambda handle, kind, counter: (
+        [3, 0][kind] if counter == 0 else 99
+    )
+    fake.nvmlDeviceGetFieldValues = lambda handle, fields: [
+        SimpleNamespace(fieldId=fields[0], nvmlReturn=0, value=SimpleNamespace(uiVal=654_321))
+    ]
     return fake
 
 
@@ -76,7 +93,9 @@ def test_a_snapshot_has_units_that_its_names_say(pynvml):
     assert snapshot["memory_clock_mhz"] == 3201
     assert snapshot["temperature_c"] == 41
     assert snapshot["persistence"] is True
-    assert snapshot["processes"] == 1
+    assert snapshot["processes"] == 2
+    assert snapshot["process_ids"] == [4711]
+    assert (snapshot["ecc"], snapshot["mig_mode"]) == (True, False)
     assert snapshot["driver"] == "580.1"
     assert snapshot["mig"] is False
 
@@ -101,6 +120,50 @@ def test_unknown_reasons_are_shown_not_dropped():
 def test_a_counter_that_the_card_lacks_is_none(pynvml):
     assert nvml().energy_mj("cuda:1") == 5_000
     assert nvml().energy_mj("cuda:0") is None
+
+
+def test_a_uuid_names_its_card_without_torch(pynvml, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", None)
+    assert nvml().energy_mj("GPU-aaaa") == 5_000
+
+
+def test_counters_are_per_policy_in_ns_and_per_kind_of_memory_error(pynvml):
+    counters = nvml().counters("cuda:1")
+    assert counters["violations_ns"]["power"] == 1_000
+    assert counters["violations_ns"]["total_base_clocks"] == 1_011
+    assert counters["ecc_errors"] == {"corrected": 3, "uncorrected": 0}
+
+
+def test_instant_power_is_in_watts_and_none_where_the_field_is_not_offered(pynvml):
+    assert nvml().instant_power_w("cuda:1") == pytest.approx(654.321)
+    absent = SimpleNamespace(nvmlReturn=3, value=None)
+    pynvml.nvmlDeviceGetFieldValues = lambda handle, fields: [absent]
+    assert nvml().instant_power_w("cuda:1") is None
+    absent.nvmlReturn = 15
+    with pytest.raises(NvmlError, match="POWER_INSTANT"):
+        nvml().instant_power_w("cuda:1")
+
+
+def test_a_reading_that_an_old_package_does_not_know_is_none(pynvml):
+    del pynvml.nvmlDeviceGetViolationStatus
+    del pynvml.nvmlDeviceGetMigMode
+    assert set(nvml().counters("cuda:1")["violations_ns"].values()) == {None}
+    assert nvml().snapshot("cuda:1")["mig_mode"] is None
+
+
+def test_a_card_that_tells_no_reasons_is_not_called_unthrottled(pynvml):
+    def refuse(handle):
+        raise pynvml.NVMLError_NotSupported("Not Supported")
+
+    pynvml.nvmlDeviceGetCurrentClocksEventReasons = refuse
+    snapshot = nvml().snapshot("cuda:1")
+    assert (snapshot["clock_event_reasons"], snapshot["throttled"]) == (None, None)
+
+
+def test_nothing_is_ever_set():
+    source = Path(nvml_module.__file__).read_text()
+    assert "nvmlDeviceSet" not in source
+    assert "nvmlDeviceReset" not in source
 
 
 def test_a_lost_card_is_an_error_not_a_missing_reading(pynvml):

@@ -20,6 +20,8 @@ from harness.compare.pipeline import Compared, Job, run
 from harness.compare.progress import progress
 from harness.compare.tolerance import parse_tolerance
 from harness.errors import InputError
+from harness.measure.cache import CACHES, check_cache
+from harness.measure.paired import INSTANCES, TIME_BUDGET_S
 from harness.names import SHIPPED, EquivalenceClass
 from harness.output import printed
 from harness.record.choose import choose_recorder, recorder_names
@@ -44,6 +46,24 @@ EQUIVALENCES = {known.name: known for known in SHIPPED}
 @click.option("--framework", default="auto", help=f"auto or {', '.join(framework_names())}.")
 @click.option("--recorder", default="auto", help=f"auto or {', '.join(recorder_names())}.")
 @click.option("--tolerance", default="1%", help="Of the latency ratio: 1% or 0.01.")
+@click.option(
+    "--instances",
+    type=click.IntRange(min=1),
+    default=INSTANCES,
+    help="Of each side that are timed, each in memory of its own.",
+)
+@click.option(
+    "--cache",
+    type=click.Choice(CACHES),
+    default="warm",
+    help="What the L2 holds when a timed call begins: warm, its own data; cold, none of it.",
+)
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIME_BUDGET_S,
+    help="Seconds of sampling per case after which the latency stays undecided.",
+)
 @click.option("--require", multiple=True, help="A check that may not be skipped; repeatable.")
 @click.option(
     "--equivalent",
@@ -60,6 +80,9 @@ def compare(
     framework: str,
     recorder: str,
     tolerance: str,
+    instances: int,
+    cache: str,
+    time_budget: float,
     require: Sequence[str],
     equivalent: Sequence[str],
     out: Path | None,
@@ -86,7 +109,19 @@ def compare(
     elif resume:
         raise InputError("--resume has nothing to look at", fix="name the folder with --out")
     with progress() as stage:
-        options = Options(device, chosen, reason, why, share, required, equated, stage=stage)
+        options = Options(
+            device,
+            chosen,
+            reason,
+            why,
+            share,
+            required,
+            equated,
+            instances=instances,
+            cache=check_cache(cache),
+            time_budget=time_budget,
+            stage=stage,
+        )
         results = _run(jobs, options, out, resume, as_json)
     if as_json:
         printed(partial(click.echo, evidence_json(results)))

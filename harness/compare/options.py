@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from harness.measure.cache import CacheKind
+from harness.measure.paired import INSTANCES, TIME_BUDGET_S
 from harness.names import EquivalenceClass
 from harness.record.base import Recorder
 
@@ -32,7 +34,10 @@ class Options:
         required: names of checks that may not be skipped.
         equivalences: declared classes of names that count as the same.
         forwards: forwards recorded per side and mode.
-        rounds: pairs of samples; None lets the duration decide.
+        instances: of each side that are timed, where the adapter can build more than one.
+        cache: ``warm`` or ``cold``.
+        time_budget: seconds of sampling after which an open latency ratio stays undecided.
+        rounds: blocks of samples; None samples until the ratio is decided.
         stage: told what runs.
     """
 
@@ -44,5 +49,8 @@ class Options:
     required: frozenset[str] = frozenset()
     equivalences: tuple[EquivalenceClass, ...] = ()
     forwards: int = 5
+    instances: int = INSTANCES
+    cache: CacheKind = "warm"
+    time_budget: float = TIME_BUDGET_S
     rounds: int | None = None
     stage: Stage = quiet

@@ -79,8 +79,8 @@ def _remove_earlier(folder: Path) -> None:
 def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | None:
     """The evidence of an earlier run that answers the same question, if it is whole.
 
-    The same case, tolerance, required checks, equivalences, recorder, versions and GPU; anything
-    else is another question, and the case is run again.
+    The same case, tolerance, required checks, equivalences, recorder, versions, GPU and, where it
+    was timed, cache state; anything else is another question, and the case is run again.
     """
     path = folder / EVIDENCE
     if not path.exists():
@@ -99,6 +99,10 @@ def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | Non
         "recorder": options.recorder.name,
     }
     other = [name for name, value in wanted.items() if found.get(name) != value]
+    latency: dict[str, Any] = next(
+        (c["data"] for c in found["checks"] if c["name"] == "latency"), {}
+    )
+    other += ["cache state"] if latency.get("cache", options.cache) != options.cache else []
     there = found.get("environment", {})
     other += [name for name in ("versions", "gpu") if there.get(name) != here.get(name)]
     if other:

@@ -58,7 +58,11 @@ class Job:
             InputError: this process is one rank of several.
         """
         _refuse_ranks()
-        return self._altered(self.adapter.build(self.op, self.case, device, self.differences))
+        built = self.adapter.build(self.op, self.case, device, self.differences)
+        another = built.another
+        sides = self._altered(built)
+        sides.another = None if another is None else lambda: self._altered(another())
+        return sides
 
     def build_reduced(self) -> tuple[Sides, str]:
         """Both sides at a size that a CPU computes, and what was reduced."""

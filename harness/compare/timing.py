@@ -76,7 +76,7 @@ def observe_untraced(
 
     Args:
         sides: both sides, built.
-        options: device, tolerance, rounds.
+        options: device, tolerance, instances, cache, time budget, rounds.
         numerics, no_numerics: the outputs' comparison, made before.
     """
     with options.stage("data flow"):
@@ -87,6 +87,13 @@ def observe_untraced(
     with options.stage("timing"):
         watch = ConditionsWatch(options.device)
         pair = measure_pair(
-            sides.mock, sides.reference, tolerance=options.tolerance, rounds=options.rounds
+            sides.mock,
+            sides.reference,
+            tolerance=options.tolerance,
+            another=sides.another,
+            instances=options.instances,
+            cache=options.cache,
+            time_budget=options.time_budget,
+            rounds=options.rounds,
         )
         return Timed(numerics, no_numerics, flows, pair, "", watch.finish())

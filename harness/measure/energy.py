@@ -2,156 +2,147 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness.errors import EXIT_UNDECIDED, HarnessError, InputError
+from harness.measure.energy_window import (
+    FEWEST_CALLS,
+    CardReader,
+    energy_window,
+    figures,
+    notes_on,
+)
 from harness.measure.events import time_replays
-from harness.measure.nvml import Nvml, nvml
+from harness.measure.feed import Feeder, batch_calls
+from harness.measure.instant_power import PowerTrace, trace_power
+from harness.measure.nvml import device_uuid, nvml
+from harness.measure.sampler import SamplerError
+from harness.record.state import torch_profiler_running
 
 if TYPE_CHECKING:
     import torch
 
-BATCH_MS = 10.0
-"""Work enqueued at once: several polls of the counter long, so the card never runs dry."""
+IDLE_SETTLE_S = 0.5
+"""Between the last work and reading idle power: the readings lag by 0.1 s and more."""
 
-MOST_BATCH_CALLS = 400
-"""Two batches stay below the launch queue's length, about 1,000 entries."""
-
-TICK_TIMEOUT_S = 2.0
-"""A counter that has not moved for this long (a tick takes about 0.1 s) is not a counter."""
+IDLE_POLL_S = 0.002
 
 
-@dataclass(frozen=True)
-class Window:
-    """The counter between its first and its last observed tick: J, s, and ticks between."""
+class TracingError(HarnessError):
+    """Energy was asked for while a profiler runs (exit code 3 where nobody handles it)."""
 
-    joules: float
-    seconds: float
-    ticks: int
+    exit_code = EXIT_UNDECIDED
 
 
 def measure_energy(
     replay: Callable[[], object],
     device: torch.device | str | int | None = None,
     *,
-    min_duration_s: float = 1.0,
+    min_duration_s: float | None = None,
+    idle_s: float = 0.0,
+    trace: bool = False,
 ) -> tuple[dict[str, Any] | None, str]:
-    """Replay back to back and read the energy counter.
+    """Replay back to back and read the card's energy counter.
 
     Args:
         replay: enqueues one call on the current stream of ``device``, without waiting.
-        device: a torch device, its name or index, or None for the current one.
-        min_duration_s: least time between first and last tick.
+        device: a torch device, its name or index, or None for the current one. Its card is found
+            by UUID, so that each rank reads its own.
+        min_duration_s: least time between first and last tick; None takes 50 ticks. The
+            window is longer where the operator needs it for five calls.
+        idle_s: seconds of idling, before the work, over which idle power is read; 0 for none.
+        trace: also sample instant power from another process.
 
     Returns:
-        ``power`` in W, ``power_limit`` in W or None, ``energy_j`` per call, ``duration_s`` and
-        ``ticks`` between which power was taken, ``calls`` made, and ``quantisation``, the largest
-        relative error from ticks being seen late; or None and why there is no figure.
+        None and why there is no figure; or, and an empty text:
+        ``power``: mean W. ``power_limit``: W or None. ``energy_j``: J per call.
+        ``duration_s``, ``ticks``: the window. ``calls``: made in all.
+        ``calls_between_ticks``: those that ran within the window, by CUDA events; not whole.
+        ``replay_ms``: window over calls. ``quantisation``: largest relative error from not
+        knowing when exactly the counter moved. ``tick_s``: median time between two ticks.
+        ``source``: ``energy counter``, or ``integrated instant power`` on a card whose
+        counter is missing or stands still.
+        ``uuid``: of the card. ``ran_dry``: how often the card was found to have nothing to do.
+        ``idle_w``: idle power right before, with clocks as the work before left them, or None.
+        ``trace``: ``time_s`` since the window began and ``power_w``, or None.
+        ``traced_before``: whether this process has traced. ``notes``: what a reader should know.
+
+    Raises:
+        InputError: a duration is negative.
     """
+    for name, value in (("min_duration_s", min_duration_s or 0.0), ("idle_s", idle_s)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name} is {value!r}", fix="give seconds, 0 or more")
     try:
-        card = nvml()
-        if card.energy_mj(device) is None:
-            return None, "the card has no energy counter"
-        return _measure(replay, card, device, min_duration_s)
+        _refuse_under_a_profiler()
+        reader = _reader(device)
+        with _on(device):
+            idle_w = _idle_w(reader, idle_s) if idle_s else None
+            found = _measure(replay, reader, min_duration_s, trace)
     except HarnessError as error:
         return None, str(error)
+    return found | {"idle_w": idle_w}, ""
 
 
-def read_between_ticks(
-    counter: Callable[[], int],
-    keep_busy: Callable[[], None],
-    min_duration_s: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> Window | None:
-    """Poll a counter of mJ from one tick to a later one; None when it stops ticking.
-
-    Args:
-        counter: reads it.
-        keep_busy: called between polls; enqueues work.
-        min_duration_s: least time between the two ticks.
-        clock: returns seconds.
-    """
-    ticks: list[tuple[float, int]] = []
-    last, moved = counter(), clock()
-    while not ticks or ticks[-1][0] - ticks[0][0] < min_duration_s:
-        keep_busy()
-        value, now = counter(), clock()
-        if value != last:
-            ticks.append((now, value))
-            last, moved = value, now
-        elif now - moved > TICK_TIMEOUT_S:
-            return None
-    (start, first), (end, final) = ticks[0], ticks[-1]
-    return Window((final - first) / 1000, end - start, len(ticks) - 1)
+def _refuse_under_a_profiler() -> None:
+    if torch_profiler_running():
+        raise TracingError(
+            "a torch.profiler is running, which makes the card wait for the host",
+            fix="measure energy outside of it",
+        )
 
 
-class _Feeder:
-    """Keeps two batches enqueued, and knows what a call took while it did."""
+def _reader(device: torch.device | str | int | None) -> CardReader:
+    return CardReader(nvml(), device_uuid(device))
 
-    def __init__(self, replay: Callable[[], object], batch: int) -> None:
-        self._replay, self._batch = replay, batch
-        self._queued: deque[torch.cuda.Event] = deque()
-        self._batches = 0
-        self._first = self._enqueue()
-        self._last = self._enqueue()
 
-    def keep_busy(self) -> None:
-        """Enqueue a batch for each one that has ended."""
-        while self._queued[0].query():
-            self._queued.popleft()
-            self._last = self._enqueue()
+def _on(device: torch.device | str | int | None) -> Any:
+    import torch
 
-    def finish(self) -> tuple[int, float]:
-        """Wait; calls made in all, and seconds per call between the first and last batch's end."""
-        self._last.synchronize()
-        calls = (self._batches - 1) * self._batch
-        return self._batches * self._batch, self._first.elapsed_time(self._last) / 1000 / calls
-
-    def _enqueue(self) -> torch.cuda.Event:
-        import torch
-
-        for _ in range(self._batch):
-            self._replay()
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        self._queued.append(event)
-        self._batches += 1
-        return event
+    return torch.cuda.device(device)
 
 
 def _measure(
-    replay: Callable[[], object],
-    card: Nvml,
-    device: torch.device | str | int | None,
-    min_duration_s: float,
-) -> tuple[dict[str, Any] | None, str]:
-    call_ms = min(time_replays(replay, 3))
-    batch = max(1, min(MOST_BATCH_CALLS, round(BATCH_MS / max(call_ms, 1e-6))))
-    polled = _seconds(lambda: card.energy_mj(device))
-    feeder = _Feeder(replay, batch)
-    window = read_between_ticks(
-        lambda: card.energy_mj(device) or 0, feeder.keep_busy, min_duration_s
-    )
-    calls, call_s = feeder.finish()
-    if window is None:
-        return None, f"the energy counter did not move for {TICK_TIMEOUT_S} s"
-    power = window.joules / window.seconds
-    return {
-        "power": power,
-        "power_limit": card.power_limit_w(device),
-        "energy_j": power * call_s,
-        "duration_s": window.seconds,
-        "ticks": window.ticks,
-        "calls": calls,
-        "quantisation": 2 * polled / window.seconds,
-    }, ""
+    replay: Callable[[], object], reader: CardReader, min_duration_s: float | None, trace: bool
+) -> dict[str, Any]:
+    call_s = min(time_replays(replay, 3)) / 1000
+    batch = batch_calls(call_s * 1000, _poll_ms(reader))
+    with ExitStack() as stack:
+        # The sampling process starts first: the card would run dry meanwhile.
+        power, untraced = _trace(stack, reader.uuid) if trace else (None, [])
+        feeder = Feeder(replay, batch, reader.clock)
+        try:
+            window = energy_window(reader, feeder.keep_busy, min_duration_s, FEWEST_CALLS * call_s)
+        finally:
+            timeline = feeder.finish()
+    return figures(window, timeline, reader) | {
+        "calls": feeder.calls,
+        "trace": power.plain(window.start_s) if power else None,
+        "notes": [*notes_on(window, timeline), *untraced],
+    }
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.monotonic()
-    call()
-    return time.monotonic() - start
+def _trace(stack: ExitStack, uuid: str) -> tuple[PowerTrace | None, list[str]]:
+    try:
+        return stack.enter_context(trace_power(uuid)), []
+    except SamplerError as error:
+        return None, [f"no trace of power: {error.what}"]
+
+
+def _idle_w(reader: CardReader, seconds: float) -> float:
+    import torch
+
+    torch.cuda.synchronize()
+    time.sleep(IDLE_SETTLE_S)
+    window = energy_window(reader, lambda: time.sleep(IDLE_POLL_S), seconds)
+    return window.joules / window.seconds
+
+
+def _poll_ms(reader: CardReader) -> float:
+    start = reader.clock()
+    reader.card.energy_mj(reader.uuid)
+    return (reader.clock() - start) * 1000

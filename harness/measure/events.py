@@ -1,9 +1,8 @@
-"""Time calls: CUDA events on the current stream, or the host's clock where there is no GPU."""
+"""Time calls by CUDA events on the current stream."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,6 +50,11 @@ def sample_replays(replay: Callable[[], object], calls: int) -> EventSample:
     return EventSample(((start, end),), calls)
 
 
+def sample_replay(replay: Callable[[], object], calls: int) -> EventSample:
+    """Enqueue one replay of a graph that holds ``calls`` calls, without waiting for it."""
+    return EventSample(sample_replays(replay, 1).pairs, calls)
+
+
 def sample_eager(side: Side, calls: int) -> EventSample:
     """Enqueue ``calls`` eager calls, each between its own events: resets are not timed."""
     pairs = []
@@ -69,17 +73,6 @@ def time_replays(replay: Callable[[], object], samples: int, calls: int = 1) -> 
     """``samples`` figures in milliseconds per call, all enqueued before the first is read."""
     taken = [sample_replays(replay, calls) for _ in range(samples)]
     return [sample.ms() for sample in taken]
-
-
-def time_host(call: Callable[[], object], samples: int, calls: int = 1) -> list[float]:
-    """``samples`` figures in milliseconds per call by the host's clock, for work on the CPU."""
-    taken = []
-    for _ in range(samples):
-        start = time.perf_counter_ns()
-        for _ in range(calls):
-            call()
-        taken.append((time.perf_counter_ns() - start) / 1e6 / calls)
-    return taken
 
 
 def _events() -> tuple[torch.cuda.Event, torch.cuda.Event]:

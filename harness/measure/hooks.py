@@ -18,13 +18,13 @@ class BenchmarkCall:
         kernel_func: what was timed; can be called again.
         device: where.
         arguments: the other arguments, with what None stood for resolved.
-        result: what the body of the ``with`` statement will get.
+        result: what the body of the ``with`` statement will get; ``kernels`` is put into it later.
     """
 
     kernel_func: Callable[[], Any]
     device: torch.device
     arguments: Mapping[str, Any]
-    result: Mapping[str, Any]
+    result: dict[str, Any]
 
 
 Listener = Callable[[BenchmarkCall], None]

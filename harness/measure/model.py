@@ -15,9 +15,11 @@ class Measurement:
     Attributes:
         label: mock or reference.
         samples_ms: one figure per sample, in milliseconds per call.
-        calls_per_sample: calls between the two events of one sample.
+        calls_per_sample: calls between the two events of one sample; in a graph, unrolled in it.
         mode: ``graph`` (replays) or ``eager``.
         clock: ``cuda-event`` or ``host`` (CPU).
+        instances: how many instances of the side were timed; sample i is of instance
+            ``i % instances``.
     """
 
     label: str
@@ -25,6 +27,7 @@ class Measurement:
     calls_per_sample: int
     mode: str
     clock: str = "cuda-event"
+    instances: int = 1
 
     @property
     def median_ms(self) -> float:
@@ -33,15 +36,45 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class NoiseFloor:
+    """The reference against a second instance of itself, in the same run (A/A).
+
+    Attributes:
+        ratio: second instance / first.
+        ci95: 95 % interval by the noise of the samples.
+        what: what the second instance is.
+    """
+
+    ratio: float
+    ci95: tuple[float, float]
+    what: str
+
+
+@dataclass(frozen=True)
 class PairedMeasurement:
     """Two sides measured side by side.
 
     Attributes:
         mock, reference: sample i of one was taken next to sample i of the other.
-        ratio: median of mock / reference over the pairs.
-        ci95: 95 % interval of that median.
+        ratio: mock / reference of the typical call.
+        ci95: 95 % interval of the ratio.
         method: how the interval was computed, one phrase.
-        notes: what happened on the way (warm-up calls, fallback to eager and why).
+        notes: what happened on the way (warm-up, fallback to eager and why, drift, outliers).
+        decision: ``inside``, ``outside`` or ``undecided`` against 1 +- tolerance; empty where
+            nothing was decided while measuring.
+        undecided_because: why undecided.
+        floor: A/A noise floor, where it was measured.
+        cache: ``warm`` or ``cold``.
+        cache_state: how that was made sure.
+        gap_share: share of a sample that is the launch of the graph and not the operator; None
+            where a sample is one call.
+        blocks: randomised blocks; each holds one sample of every instance.
+        looks: times that the interval was looked at.
+        seconds: capture, warm-up and sampling; building the sides is not in it.
+        drift: how far the ratio moved from the first block to the last, as a fraction.
+        slow_samples: share of slow outliers of the mock and of the reference.
+        levels: distance of two levels of times of the mock and of the reference, as a fraction;
+            0 with one level.
     """
 
     mock: Measurement
@@ -50,6 +83,18 @@ class PairedMeasurement:
     ci95: tuple[float, float]
     method: str
     notes: tuple[str, ...] = ()
+    decision: str = ""
+    undecided_because: str = ""
+    floor: NoiseFloor | None = None
+    cache: str = "warm"
+    cache_state: str = ""
+    gap_share: float | None = None
+    blocks: int = 0
+    looks: int = 0
+    seconds: float = 0.0
+    drift: float = 0.0
+    slow_samples: tuple[float, float] = (0.0, 0.0)
+    levels: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -83,10 +128,14 @@ class Conditions:
 
     Attributes:
         before, after: NVML readings (clocks in MHz, temperature in degrees Celsius, power limit
-            in W, clock event reasons as text); empty without NVML.
+            in W, clock event reasons as text, counters that only grow: `harness.measure.nvml.Nvml`
+            ``snapshot`` and ``counters``); empty without NVML.
         traced_before: whether this process had enabled tracing before it timed.
         residual: what tracing left behind, by figure name (units in the name), where measured.
         unavailable: why readings are missing; empty when they are there.
+        during: what another process saw in between, as `harness.measure.sampling.CardKeeper` sums
+            it up; empty when it was not sampled.
+        unsampled: why it was not, if it should have been.
     """
 
     before: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +143,8 @@ class Conditions:
     traced_before: bool = False
     residual: Mapping[str, float] = field(default_factory=dict)
     unavailable: str = ""
+    during: Mapping[str, Any] = field(default_factory=dict)
+    unsampled: str = ""
 
 
 @dataclass(frozen=True)

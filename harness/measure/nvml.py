@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, MissingDeviceError, MissingPackageError
+from harness.measure.nvml_names import (
+    ABSENT_FIELD,
+    ECC_COUNTERS,
+    ECC_VOLATILE,
+    POWER_INSTANT_FIELD,
+    THROTTLING,
+    VIOLATION_POLICIES,
+    VIRTUALISATION,
+    reason_names,
+)
 
 if TYPE_CHECKING:
     import torch
-
-CLOCK_EVENT_REASONS = {
-    0x001: "gpu_idle",
-    0x002: "applications_clocks",
-    0x004: "sw_power_cap",
-    0x008: "hw_slowdown",
-    0x010: "sync_boost",
-    0x020: "sw_thermal",
-    0x040: "hw_thermal",
-    0x080: "hw_power_brake",
-    0x100: "display_clocks",
-}
-"""Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h, nvmlClocksEventReasons)."""
-
-THROTTLING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
-"""Reasons that spoil a measurement. The software power cap is not one: a heavy operator meets it
-by design, in serving too."""
-
-VIRTUALISATION = {0: "none", 1: "passthrough", 2: "vgpu", 3: "host_vgpu", 4: "host_vsga"}
-"""nvmlGpuVirtualizationMode_t; a card that is passed through belongs to its machine alone."""
 
 
 class NvmlError(HarnessError):
@@ -41,8 +30,8 @@ class Nvml:
     """NVML for torch devices. Get it with ``nvml()``.
 
     Handles are found by UUID: torch's indices follow CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER,
-    NVML's follow neither. Every method takes a torch device, its name or index, or None for the
-    current one. Readings that a card does not offer are None.
+    NVML's follow neither. Every method takes a torch device, its name or index, an NVML UUID, or
+    None for the current one. Readings that a card or its driver does not offer are None.
     """
 
     def __init__(self, package: Any) -> None:
@@ -50,34 +39,67 @@ class Nvml:
         self._handles: dict[str, Any] = {}
 
     def snapshot(self, device: torch.device | str | int | None = None) -> dict[str, Any]:
-        """Clocks in MHz, temperature in degrees Celsius, power in W, and who slows the card down.
+        """Clocks in MHz, temperature in degrees Celsius, power in W, modes, and who slows the card
+        down.
 
-        ``power_draw_w`` is what the driver has averaged over about a second. On a MIG device
-        the readings that NVML keeps per card only are None, and ``mig`` is True.
+        ``power_draw_w`` is what the driver has averaged over about a second. ``process_ids`` are
+        the other processes that compute on the card. ``mig`` says whether the device is a slice,
+        ``mig_mode`` whether its card is cut into slices; of a slice the readings that NVML keeps
+        per card only are None.
 
         Raises:
             NvmlError: the card cannot be found or read.
         """
         nvml, handle = self._nvml, self._handle(device)
-        reasons = self._read(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
-        names = reason_names(reasons or 0)
+        # Clocks first: they show the load that the caller keeps up for some milliseconds only.
+        sm_clock = self._read("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM)
+        reasons = self._read("nvmlDeviceGetCurrentClocksEventReasons", handle)
+        memory_clock = self._read("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_MEM)
+        names = None if reasons is None else reason_names(reasons)
+        processes = self._read("nvmlDeviceGetComputeRunningProcesses", handle)
+        uuid, sensor = device_uuid(device), nvml.NVML_TEMPERATURE_GPU
         return {
-            "uuid": device_uuid(device),
-            "sm_clock_mhz": self._read(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM),
-            "memory_clock_mhz": self._read(
-                nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM
-            ),
-            "temperature_c": self._read(
-                nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU
-            ),
-            "power_limit_w": _watts(self._read(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
-            "power_draw_w": _watts(self._read(nvml.nvmlDeviceGetPowerUsage, handle)),
-            "clock_event_reasons": names if reasons is not None else None,
-            "throttled": not THROTTLING.isdisjoint(names),
-            "persistence": _flag(self._read(nvml.nvmlDeviceGetPersistenceMode, handle)),
-            "processes": _count(self._read(nvml.nvmlDeviceGetComputeRunningProcesses, handle)),
-            "driver": self._read(nvml.nvmlSystemGetDriverVersion),
-            "mig": device_uuid(device).startswith("MIG-"),
+            "uuid": uuid,
+            "sm_clock_mhz": sm_clock,
+            "memory_clock_mhz": memory_clock,
+            "temperature_c": self._read("nvmlDeviceGetTemperature", handle, sensor),
+            "power_limit_w": self.power_limit_w(device),
+            "power_draw_w": self.average_power_w(device),
+            "clock_event_reasons": names,
+            "throttled": None if names is None else not THROTTLING.isdisjoint(names),
+            "persistence": _flag(self._read("nvmlDeviceGetPersistenceMode", handle)),
+            "processes": None if processes is None else len(processes),
+            "process_ids": _others(processes),
+            "driver": self._read("nvmlSystemGetDriverVersion"),
+            "mig": uuid.startswith("MIG-"),
+            "mig_mode": _flag(_first(self._read("nvmlDeviceGetMigMode", handle))),
+            "ecc": _flag(_first(self._read("nvmlDeviceGetEccMode", handle))),
+        }
+
+    def counters(self, device: torch.device | str | int | None = None) -> dict[str, Any]:
+        """What only grows, so that the difference of two readings covers the time between them.
+
+        ``violations_ns``: nanoseconds that each of `VIOLATION_POLICIES` held the clock down (moves
+        about every 100 ms). ``ecc_errors``: corrected and uncorrected memory errors since the
+        driver was loaded.
+
+        Raises:
+            NvmlError: the card cannot be found or read.
+        """
+        handle = self._handle(device)
+        spent = {
+            name: self._read("nvmlDeviceGetViolationStatus", handle, policy)
+            for policy, name in VIOLATION_POLICIES.items()
+        }
+        return {
+            "violations_ns": {
+                name: None if time is None else int(time.violationTime)
+                for name, time in spent.items()
+            },
+            "ecc_errors": {
+                name: self._read("nvmlDeviceGetTotalEccErrors", handle, kind, ECC_VOLATILE)
+                for name, kind in ECC_COUNTERS.items()
+            },
         }
 
     def energy_mj(self, device: torch.device | str | int | None = None) -> int | None:
@@ -85,12 +107,29 @@ class Nvml:
 
         It moves about every 100 ms (facts/cupti.md).
         """
-        energy = self._read(self._nvml.nvmlDeviceGetTotalEnergyConsumption, self._handle(device))
+        energy = self._read("nvmlDeviceGetTotalEnergyConsumption", self._handle(device))
         return None if energy is None else int(energy)
+
+    def instant_power_w(self, device: torch.device | str | int | None = None) -> float | None:
+        """Power now, in W (POWER_INSTANT; moves about every 100 ms); None where it is not told.
+
+        Raises:
+            NvmlError: the card cannot be found or read.
+        """
+        fields = self._read("nvmlDeviceGetFieldValues", self._handle(device), [POWER_INSTANT_FIELD])
+        if fields is None or fields[0].nvmlReturn in ABSENT_FIELD:
+            return None
+        if fields[0].nvmlReturn != 0:
+            raise NvmlError(f"POWER_INSTANT failed: {fields[0].nvmlReturn}", fix=_ASK_SMI)
+        return float(fields[0].value.uiVal) / 1000
+
+    def average_power_w(self, device: torch.device | str | int | None = None) -> float | None:
+        """Power as the driver has averaged it over about a second, in W (PowerUsage)."""
+        return _watts(self._read("nvmlDeviceGetPowerUsage", self._handle(device)))
 
     def power_limit_w(self, device: torch.device | str | int | None = None) -> float | None:
         """The limit that is in force, in W."""
-        return _watts(self._read(self._nvml.nvmlDeviceGetEnforcedPowerLimit, self._handle(device)))
+        return _watts(self._read("nvmlDeviceGetEnforcedPowerLimit", self._handle(device)))
 
     def sharing(self, device: torch.device | str | int | None = None) -> dict[str, Any]:
         """Who else may use the card: ``mig``, ``virtualisation`` (a value of `VIRTUALISATION`) and
@@ -99,15 +138,14 @@ class Nvml:
         Raises:
             NvmlError: the card cannot be found or read.
         """
-        nvml, handle = self._nvml, self._handle(device)
+        handle = self._handle(device)
         slice_ = device_uuid(device).startswith("MIG-")
-        mode = None if slice_ else self._read(nvml.nvmlDeviceGetVirtualizationMode, handle)
-        processes = self._read(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
-        others = [one for one in processes or () if one.pid != os.getpid()]
+        mode = None if slice_ else self._read("nvmlDeviceGetVirtualizationMode", handle)
+        others = _others(self._read("nvmlDeviceGetComputeRunningProcesses", handle))
         return {
             "mig": slice_,
             "virtualisation": None if mode is None else VIRTUALISATION.get(mode, str(mode)),
-            "other_processes": _count(None if processes is None else others),
+            "other_processes": None if others is None else len(others),
         }
 
     def _handle(self, device: torch.device | str | int | None) -> Any:
@@ -119,15 +157,21 @@ class Nvml:
                 raise NvmlError(f"NVML does not know {uuid}: {error}", fix=_ASK_SMI) from error
         return self._handles[uuid]
 
-    def _read(self, query: Callable[..., Any], *args: Any) -> Any:
+    def _read(self, name: str, *args: Any) -> Any:
         nvml = self._nvml
-        absent = (nvml.NVMLError_NotSupported, nvml.NVMLError_NoPermission)
+        query = getattr(nvml, name, None)
+        if query is None:  # an nvidia-ml-py that is older than the function
+            return None
         try:
             return query(*args)
-        except (*absent, nvml.NVMLError_FunctionNotFound):
+        except (
+            nvml.NVMLError_NotSupported,
+            nvml.NVMLError_NoPermission,
+            nvml.NVMLError_FunctionNotFound,
+        ):
             return None
         except nvml.NVMLError as error:
-            raise NvmlError(f"{query.__name__} failed: {error}", fix=_ASK_SMI) from error
+            raise NvmlError(f"{name} failed: {error}", fix=_ASK_SMI) from error
 
 
 _ASK_SMI = "check that `nvidia-smi -L` lists the card"
@@ -157,18 +201,16 @@ def nvml() -> Nvml:
 
 
 def device_uuid(device: torch.device | str | int | None) -> str:
-    """UUID of a torch device as NVML writes it: ``GPU-...``, or ``MIG-...`` for a MIG slice."""
+    """UUID of a torch device as NVML writes it: ``GPU-...``, or ``MIG-...`` for a MIG slice.
+
+    A UUID is returned as it is, without torch.
+    """
+    if isinstance(device, str) and device.startswith(("GPU-", "MIG-")):
+        return device
     import torch
 
     uuid = str(torch.cuda.get_device_properties(device).uuid)
     return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-
-
-def reason_names(bits: int) -> list[str]:
-    """Names of the clock event reasons that are set; unknown bits in hexadecimal."""
-    names = [name for bit, name in CLOCK_EVENT_REASONS.items() if bits & bit]
-    unknown = bits & ~sum(CLOCK_EVENT_REASONS)
-    return [*names, f"{unknown:#x}"] if unknown else names
 
 
 def _watts(milliwatts: int | None) -> float | None:
@@ -179,5 +221,12 @@ def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _count(processes: list[Any] | None) -> int | None:
-    return None if processes is None else len(processes)
+def _first(pair: Any) -> Any:
+    """The current one of (current, pending)."""
+    return None if pair is None else pair[0]
+
+
+def _others(processes: list[Any] | None) -> list[int] | None:
+    if processes is None:
+        return None
+    return sorted(process.pid for process in processes if process.pid != os.getpid())

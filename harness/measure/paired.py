@@ -1,29 +1,25 @@
-"""Two sides timed side by side: interleaved, in random order, as graphs where both capture."""
+"""Two sides timed side by side until their ratio is decided, as graphs where both capture."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from harness.errors import MissingDeviceError
-from harness.measure.events import EventSample, calls_per_sample, sample_eager, sample_replays
-from harness.measure.graph import CapturedGraph, CaptureError, capture
-from harness.measure.model import GraphTopology, Measurement, PairedMeasurement
-from harness.measure.statistics import METHOD, paired_ratio
-from harness.measure.warmup import WarmUp, warm_up
-from ops.sides import Side
+from harness.errors import InputError, MissingDeviceError
+from harness.measure.cache import check_cache
+from harness.measure.estimate import METHOD
+from harness.measure.instances import Instances, make_instances
+from harness.measure.interleaved import Interleaved
+from harness.measure.model import GraphTopology, Measurement, NoiseFloor, PairedMeasurement
+from harness.measure.sequential import Look, Sequential
+from harness.measure.unroll import Unrolled, capture_unrolled
+from ops.sides import Side, Sides
 
-ROUNDS = 40
-FEWEST_ROUNDS = 20
-"""With fewer pairs the 95 % interval of a median reaches into the outermost samples."""
-
-BUDGET_MS = 10_000.0
-"""Sampling aims to stay below this by making fewer rounds."""
-
-Sampler = Callable[[int], EventSample]
-Progress = Callable[[int, int], None]
+TIME_BUDGET_S = 20.0
+INSTANCES = 2
+"""Per side: where one lies in memory moves an operator by about 0.1 %, and two show by how much."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,8 @@ class PairRun:
     """A paired measurement and the graphs that were timed.
 
     Attributes:
-        measurement: samples, ratio, interval.
-        mock_topology, reference_topology: what was captured, where it could be read.
+        measurement: samples, ratio, interval, decision.
+        mock_topology, reference_topology: of one call, where it could be read.
         mock_graph_problem, reference_graph_problem: why a side could not be captured; empty when
             it could (even if its topology could not be read: that is in the notes).
     """
@@ -49,165 +45,102 @@ def measure_pair(
     reference: Side,
     *,
     tolerance: float,
+    another: Callable[[], Sides] | None = None,
+    instances: int = INSTANCES,
+    cache: str = "warm",
+    time_budget: float = TIME_BUDGET_S,
     rounds: int | None = None,
+    eager: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
 ) -> PairRun:
-    """Time both sides on the current CUDA device.
+    """Time both sides on the current CUDA device until the ratio is decided.
 
     When one side cannot be captured both are timed eagerly, and the notes say why.
 
     Args:
         mock, reference: what to time.
-        tolerance: of the ratio, as a fraction; a note says when the interval is wider.
-        rounds: pairs of samples; None makes 40, or fewer (at least 20) of a slow operator.
-        seed: of the order within the rounds and of the interval.
-        progress: told (rounds done, rounds).
+        tolerance: of the ratio, as a fraction.
+        another: builds both sides once more; None leaves one instance a side, and the notes say so.
+        instances: of each side.
+        cache: ``warm`` or ``cold``.
+        time_budget: seconds of sampling after which an open question stays undecided.
+        rounds: that many blocks and one look at them; None looks again and again.
+        eager: time eager calls even where both sides capture.
+        seed: of the order within the blocks.
 
     Raises:
         MissingDeviceError: no CUDA device.
-        InputError: fewer than 3 rounds.
+        InputError: fewer than 3 rounds, no instance, no time, or an unknown cache state.
     """
     import torch
 
+    _check(instances, time_budget, rounds)
+    kind = check_cache(cache)
     if not torch.cuda.is_available():
         raise MissingDeviceError("there is no CUDA device to time on", fix="use a machine with one")
     with ExitStack() as closing:
-        mock_graph, mock_problem = _capture(mock, closing)
-        reference_graph, reference_problem = _capture(reference, closing)
-        if not (mock_graph and reference_graph):
-            closing.close()  # its memory is of no use to eager calls; the topology is kept
-        pair = _Pair(mock, reference, mock_graph, reference_graph, mock_problem, reference_problem)
+        start = time.monotonic()
+        unrolled = capture_unrolled(mock, reference, closing, single=kind == "cold", eager=eager)
+        made = make_instances(unrolled, another, instances, closing)
+        interleaved = Interleaved(made, kind, seed)
+        question = Sequential(tolerance, fixed=rounds)
+        rows = interleaved.sample([question], rounds, time_budget)
+        assert question.last is not None
+        seconds = time.monotonic() - start - made.building_s
         return PairRun(
-            _measure(pair, tolerance, rounds, seed, progress),
-            mock_graph.topology if mock_graph else None,
-            reference_graph.topology if reference_graph else None,
-            mock_problem,
-            reference_problem,
+            _result(unrolled, made, interleaved, rows, question.last, seconds),
+            *unrolled.topologies,
+            *unrolled.problems,
         )
 
 
-def balanced_order(rounds: int, seed: int) -> list[bool]:
-    """Whether the mock goes first, per round: as often as not, in random order."""
-    order = [index % 2 == 0 for index in range(rounds)]
-    random.Random(seed).shuffle(order)
-    return order
+def _check(instances: int, time_budget: float, rounds: int | None) -> None:
+    if instances < 1:
+        raise InputError(f"{instances} instances", fix="measure at least 1")
+    if not time_budget > 0:
+        raise InputError(f"a time budget of {time_budget} s", fix="give seconds above 0")
+    if rounds is not None and rounds < 3:
+        raise InputError(f"{rounds} blocks of samples give no interval", fix="measure at least 3")
 
 
-def rounds_within_budget(round_ms: float) -> int:
-    """Rounds of that length for BUDGET_MS, between FEWEST_ROUNDS and ROUNDS."""
-    return max(FEWEST_ROUNDS, min(ROUNDS, int(BUDGET_MS / max(round_ms, 1e-6))))
-
-
-@dataclass(frozen=True)
-class _Pair:
-    mock: Side
-    reference: Side
-    mock_graph: CapturedGraph | None
-    reference_graph: CapturedGraph | None
-    mock_problem: str
-    reference_problem: str
-
-    @property
-    def mode(self) -> str:
-        return "graph" if self.mock_graph and self.reference_graph else "eager"
-
-    def samplers(self) -> tuple[Sampler, Sampler]:
-        """What enqueues a sample of the mock, and of the reference."""
-        if self.mock_graph and self.reference_graph:
-            return _replaying(self.mock_graph), _replaying(self.reference_graph)
-        return _calling(self.mock), _calling(self.reference)
-
-    def notes(self) -> list[str]:
-        """What cannot be said of the graphs."""
-        sides = (
-            (self.mock, self.mock_graph, self.mock_problem),
-            (self.reference, self.reference_graph, self.reference_problem),
-        )
-        notes = []
-        for side, graph, problem in sides:
-            if graph is None:
-                notes.append(f"both timed eagerly: {side.label} cannot be captured: {problem}")
-            elif graph.topology_problem:
-                notes.append(f"{side.label}: {graph.topology_problem}")
-        return notes
-
-
-def _capture(side: Side, closing: ExitStack) -> tuple[CapturedGraph | None, str]:
-    try:
-        graph = capture(side)
-    except CaptureError as error:
-        return None, error.reason
-    closing.callback(graph.close)
-    return graph, ""
-
-
-def _replaying(graph: CapturedGraph) -> Sampler:
-    return lambda calls: sample_replays(graph.replay, calls)
-
-
-def _calling(side: Side) -> Sampler:
-    return lambda calls: sample_eager(side, calls)
-
-
-def _measure(
-    pair: _Pair, tolerance: float, rounds: int | None, seed: int, progress: Progress | None
+def _result(
+    unrolled: Unrolled,
+    made: Instances,
+    run: Interleaved,
+    rows: Sequence[tuple[float, ...]],
+    look: Look,
+    seconds: float,
 ) -> PairedMeasurement:
-    samplers = pair.samplers()
-    warm = [_warm_up(sampler) for sampler in samplers]
-    calls = calls_per_sample(min(done.call_ms for done in warm))
-    if rounds is None:
-        rounds = rounds_within_budget(calls * sum(done.call_ms for done in warm))
-    mock, reference = _interleave(samplers, calls, balanced_order(rounds, seed), progress)
-    ratio, interval = paired_ratio(mock, reference, seed=seed)
+    count = len(made.mock)
+
+    def measured(label: str, first: int) -> Measurement:
+        times = tuple(value for row in rows for value in row[first : first + count])
+        return Measurement(label, times, unrolled.calls, unrolled.mode, instances=count)
+
+    found = look.diagnosis
     return PairedMeasurement(
-        Measurement(pair.mock.label, tuple(mock), calls, pair.mode),
-        Measurement(pair.reference.label, tuple(reference), calls, pair.mode),
-        ratio,
-        interval,
+        measured(unrolled.mock.label, 0),
+        measured(unrolled.reference.label, count),
+        look.estimate.ratio,
+        look.interval,
         METHOD,
-        (*pair.notes(), *_warm_notes(pair, warm), *_width_note(interval, tolerance)),
+        (*unrolled.notes, *made.notes, run.warmed, *found.notes),
+        decision=str(look.decision),
+        undecided_because=look.reason,
+        floor=_floor(look, made),
+        cache=run.cache.kind,
+        cache_state=run.cache.state,
+        gap_share=unrolled.gap_share,
+        blocks=len(rows),
+        looks=look.number,
+        seconds=seconds,
+        drift=found.drift,
+        slow_samples=(found.slow_mock, found.slow_reference),
+        levels=(found.levels_mock, found.levels_reference),
     )
 
 
-def _warm_up(sampler: Sampler) -> WarmUp:
-    return warm_up(lambda calls: sampler(calls).ms())
-
-
-def _interleave(
-    samplers: tuple[Sampler, Sampler], calls: int, order: list[bool], progress: Progress | None
-) -> tuple[list[float], list[float]]:
-    """Times per call of both, in ms; a round is read once the next one is enqueued, so that the
-    GPU does not wait for the host in between."""
-    enqueued: list[tuple[EventSample, EventSample]] = []
-    times: tuple[list[float], list[float]] = ([], [])
-    for done, mock_first in enumerate(order):
-        first, second = samplers if mock_first else samplers[::-1]
-        one, other = first(calls), second(calls)
-        enqueued.append((one, other) if mock_first else (other, one))
-        if done:
-            _read(enqueued.pop(0), times)
-        if progress:
-            progress(done, len(order))
-    while enqueued:
-        _read(enqueued.pop(0), times)
-    if progress:
-        progress(len(order), len(order))
-    return times
-
-
-def _read(sample: tuple[EventSample, EventSample], times: tuple[list[float], list[float]]) -> None:
-    for taken, kept in zip(sample, times, strict=True):
-        kept.append(taken.ms())
-
-
-def _warm_notes(pair: _Pair, warm: list[WarmUp]) -> list[str]:
-    sides = (pair.mock, pair.reference)
-    return [f"{side.label}: {done}" for side, done in zip(sides, warm, strict=True)]
-
-
-def _width_note(interval: tuple[float, float], tolerance: float) -> list[str]:
-    width = interval[1] - interval[0]
-    if width <= 2 * tolerance:
-        return []
-    return [f"the interval is {width:.2%} wide, wider than +- {tolerance:.2%}"]
+def _floor(look: Look, made: Instances) -> NoiseFloor | None:
+    if look.floor is None:
+        return None
+    return NoiseFloor(look.floor.ratio, look.floor.interval(), made.second_is)

@@ -34,15 +34,17 @@ class WarmUp:
     converged: bool
     call_ms: float
 
-    def __str__(self) -> str:
-        end = "converged" if self.converged else "NOT converged"
-        return f"{self.calls} warm-up calls, {end}"
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        return "converged" if self.converged else "NOT converged"
 
 
 def warm_up(
     sample: Callable[[int], float],
     *,
     max_calls: int = 2000,
+    min_seconds: float = 0.0,
     max_seconds: float = 3.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> WarmUp:
@@ -51,6 +53,8 @@ def warm_up(
     Args:
         sample: makes that many calls, waits for them, and returns milliseconds per call.
         max_calls: no sample starts after that many calls.
+        min_seconds: it has not converged before: clocks need tens of milliseconds of load to rise,
+            and windows of a millisecond see them as steady.
         max_seconds: no sample starts after that many seconds.
         clock: returns seconds.
     """
@@ -59,7 +63,7 @@ def warm_up(
     while not samples or (made < max_calls and clock() - start < max_seconds):
         samples.append(sample(calls))
         made += calls
-        if has_converged(samples):
+        if clock() - start >= min_seconds and has_converged(samples):
             return WarmUp(made, True, median(samples[-WINDOW:]))
         calls = calls_per_sample(samples[-1], BLOCK_MS)
     return WarmUp(made, False, median(samples[-WINDOW:]))

@@ -110,6 +110,7 @@ def _measurement(measurement: Measurement) -> dict[str, Any]:
         "mode": measurement.mode,
         "clock": measurement.clock,
         "calls_per_sample": measurement.calls_per_sample,
+        "instances": measurement.instances,
         "median_ms": measurement.median_ms,
         "samples_ms": list(measurement.samples_ms),
     }

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
-from harness.compare.cases import make_case
 from harness.compare.tolerance import parse_tolerance
 from harness.errors import InputError
 from harness.measure.hooks import BenchmarkCall, add_listener, remove_listener
 from harness.session.entries import Entry, side_of
 from harness.session.evaluate import check_recorder, evaluate
+from harness.session.given import Given, ReadCase
+from harness.session.outcome import Outcome
+from harness.session.patch import patched
 from harness.session.results import AlignmentSession
-from ops.case import Case, Phase
+from harness.session.substitutes import substitute
+from harness.session.workers import Workers
+from ops.case import Phase
 from ops.registry import adapter, operator
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SIZES = ("batch_size", "seq_len", "kv_len")
+When = Literal["end", "each"]
 
 
 class align_op:  # noqa: N801  a context manager named like a verb, as in torch
@@ -29,9 +34,15 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
     ``with align_op("dsa", tp=8) as alignment:`` collects pairs, named by ``alignment.mock`` and
     ``alignment.reference`` or by calls of ``benchmark_with_power`` (a mock each), and compares
     them when the block ends: first all are timed, then all are recorded. An exception inside the
-    block passes through and nothing is compared. As a decorator it does the same around each call
-    of the function; the session of the last call is the attribute ``alignment`` of the function.
-    Blocks nest; a benchmark belongs to the innermost.
+    block passes through and nothing more is compared; ``sys.exit`` is no failure, and what was
+    collected is compared first. As a decorator it does the same around each call of the function;
+    the session of the last call is the attribute ``alignment`` of the function. Blocks nest; a
+    benchmark belongs to the innermost.
+
+    With ``patch=`` a collector needs no edit: inside the block its own ``benchmark_with_power`` is
+    this one, in the named modules, wherever it was imported to, and in worker processes that are
+    started inside the block and joined there. Its ``log_perf`` writes what it always does; beside
+    each file that it writes to lies a sidecar (`harness.session.sidecar`).
 
     Args:
         op: operator of the catalogue.
@@ -43,9 +54,16 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
             builds.
         framework, recorder: as on the command line.
         tolerance: of the latency ratio, as a fraction or as ``"1%"``.
+        patch: module or modules whose ``benchmark_with_power`` is to be this one
+            (``"collector.helper"``); imported if they are not yet.
+        compare: ``"end"`` holds every callable, and what it keeps on the device, until the block
+            ends. ``"each"`` compares a call before its body starts, lets go of it, and makes
+            ``kernels`` known there; later calls are then timed after tracing, which their
+            ``notes`` and the ``conditions`` check say.
 
     Raises:
-        InputError: the operator, a size or the tolerance is wrong.
+        InputError: the operator, a size, the tolerance, ``compare`` or, when the block is entered,
+            a module of ``patch`` is wrong.
     """
 
     def __init__(
@@ -58,19 +76,26 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
         seq_len: int | None = None,
         kv_len: int | None = None,
         dtype: str = "bfloat16",
-        case: Callable[[BenchmarkCall], Mapping[str, Any]] | None = None,
+        case: ReadCase | None = None,
         reference: Callable[[], Any] | None = None,
         framework: str = "auto",
         recorder: str = "auto",
         tolerance: float | str = 0.01,
+        patch: str | Sequence[str] = (),
+        compare: When = "end",
     ) -> None:
         self.op = operator(op)
         if framework != "auto":
             adapter(framework)
+        if compare not in get_args(When):
+            raise InputError(f"compare is {compare!r}", fix="use 'end' or 'each'")
         self.framework = framework
         self.recorder = recorder
         self.tolerance = parse_tolerance(str(tolerance))
-        self.given: dict[str, Any] = {
+        self.reference = reference
+        self.patch = (patch,) if isinstance(patch, str) else tuple(patch)
+        self.compare: When = compare
+        sizes = {
             "tp": tp,
             "phase": phase,
             "batch_size": batch_size,
@@ -78,17 +103,37 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
             "kv_len": kv_len,
             "dtype": dtype,
         }
-        self.reference = reference
-        self._case_of = case
-        self._open: list[AlignmentSession] = []
-        self.case = self._make_case(self.given)  # a wrong size shows before the block runs
+        self.given = Given(self.op, sizes, case)  # a wrong size shows before the block runs
+        self._settings = {
+            **sizes,
+            "op": op,
+            "case": case,
+            "reference": reference,
+            "framework": framework,
+            "recorder": recorder,
+            "tolerance": tolerance,
+            "patch": self.patch,
+            "compare": compare,
+        }
+        self._open: list[_Block] = []
 
     def __enter__(self) -> AlignmentSession:
         check_recorder(self.recorder)  # so does a recorder that cannot run
-        session = AlignmentSession(self.op.name)
-        self._open.append(session)
-        add_listener(self._benchmarked)
-        return session
+        block = _Block(AlignmentSession(self.op.name))
+        with ExitStack() as entered:
+            if self.patch:
+                block.workers = Workers(self._settings)
+                entered.enter_context(
+                    patched(self.patch, substitute(block.session.sidecar.written))
+                )
+                entered.enter_context(block.workers.watched())
+            add_listener(self._benchmarked)
+            entered.callback(remove_listener, self._benchmarked)
+            block.entered = entered.pop_all()
+        if self.compare == "each":
+            block.session.on_pair = self._compare_now
+        self._open.append(block)
+        return block.session
 
     def __exit__(
         self,
@@ -96,14 +141,23 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        remove_listener(self._benchmarked)
-        session = self._open.pop()
+        block = self._open.pop()
+        session, reason = block.session, ""
+        block.entered.close()
         try:
-            if exc_type is None:
-                evaluate(session, self)
+            if exc_type is None or issubclass(exc_type, SystemExit):
+                evaluate(session, session.entries, self)
+            else:
+                reason = f"the block ended by {exc_type.__name__}"
+        except BaseException as error:
+            reason = f"comparing failed: {error}"
+            raise
         finally:
             session.entries.clear()  # frees what the callables hold on the device
             session.finished = True
+            if block.workers:
+                session.hear(block.workers.reports())
+            session.sidecar.flush(reason)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate ``function``: each call is a block of its own."""
@@ -118,31 +172,31 @@ class align_op:  # noqa: N801  a context manager named like a verb, as in torch
 
     def _benchmarked(self, call: BenchmarkCall) -> None:
         """A benchmark_with_power call inside the block: a mock."""
-        session = self._open[-1]
-        label = f"benchmark_with_power call {len(session.entries) + 1}"
-        mock = side_of("mock", call.kernel_func, None, None, label)
-        case = self.case if self._case_of is None else self._read_off(call)
-        session.entries.append(Entry(mock, case=case, label=label, device=call.device))
+        session = self._open[-1].session
+        label = f"benchmark_with_power call {len(session.results) + len(session.entries) + 1}"
+        entry = Entry(
+            side_of("mock", call.kernel_func, None, None, label),
+            case=self.given.of(call),
+            label=label,
+            device=call.device,
+            outcome=Outcome(call.result),
+        )
+        session.benchmarked(entry)
+        if self.compare == "each":
+            self._compare_now(entry)
 
-    def _read_off(self, call: BenchmarkCall) -> Case | None:
-        """The case that the user's ``case=`` reads off a call."""
-        assert self._case_of is not None
-        found = self._case_of(call)
-        if not isinstance(found, Mapping):
-            raise InputError(
-                f"case= returned {type(found).__name__}",
-                fix=f"return a mapping with any of {', '.join(self.given)}",
-            )
-        return self._make_case(self.given | dict(found))
+    def _compare_now(self, entry: Entry) -> None:
+        session = self._open[-1].session
+        try:
+            evaluate(session, [entry], self)
+        finally:
+            session.let_go(entry)
 
-    def _make_case(self, given: Mapping[str, Any]) -> Case | None:
-        """The case, where at least one size is known; what is given is checked in any case."""
-        unknown = set(given) - set(self.given)
-        if unknown:
-            raise InputError(
-                f"case= returned {', '.join(sorted(unknown))}",
-                fix=f"return only {', '.join(self.given)}",
-            )
-        made = make_case(self.op.name, "", given)
-        self.op.validate(made)
-        return None if all(given[name] is None for name in SIZES) else made
+
+@dataclass(eq=False)
+class _Block:
+    """One entering of an `align_op`: it can be entered again inside itself, as a decorator."""
+
+    session: AlignmentSession
+    workers: Workers | None = None
+    entered: ExitStack = field(default_factory=ExitStack)

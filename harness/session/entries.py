@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.session.outcome import Outcome
 from ops.case import Case
 from ops.sides import Side
 
@@ -20,7 +21,7 @@ NO_REFERENCE = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """One alignment to make.
 
@@ -31,6 +32,7 @@ class Entry:
         shared_weights: both sides are known to hold the same weights.
         label: what to call it in messages.
         device: where it was benchmarked; None for the current device.
+        outcome: of a benchmark call; told when the comparison is made.
     """
 
     mock: Side
@@ -39,6 +41,7 @@ class Entry:
     shared_weights: bool = False
     label: str = ""
     device: torch.device | None = None
+    outcome: Outcome | None = None
 
     def give_reference(self, call: Callable[[], Any]) -> None:
         """Let a callable of the user's stand for the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,22 +29,29 @@ def check_recorder(wanted: str) -> None:
     choose_recorder(wanted, _kind(None))
 
 
-def evaluate(session: AlignmentSession, request: align_op) -> None:
-    """Fill ``session.results``, one per entry, in order."""
-    if not session.entries:
+def evaluate(session: AlignmentSession, entries: Sequence[Entry], request: align_op) -> None:
+    """Compare: time all of them, then record all of them; one result each, in order.
+
+    Args:
+        session: gets the results.
+        entries: of the session; they and what they hold are let go of by the caller.
+        request: how to compare.
+    """
+    if not entries:
         return
     with progress() as stage, ExitStack() as built:
         prepared = []
-        for entry in session.entries:
+        for entry in entries:
             with _on(entry):
                 prepared.append(_prepare(entry, request, stage, built))
-        for entry, (sides, timed, options) in zip(session.entries, prepared, strict=True):
+        for entry, (sides, timed, options) in zip(entries, prepared, strict=True):
             facts = _case_facts(entry, request)
             with _on(entry):
                 if sides is None or timed is None:
-                    session.add(_without_reference(entry, options, facts))
+                    compared = _without_reference(entry, options, facts)
                 else:
-                    session.add(record_and_judge(sides, timed, options, facts))
+                    compared = record_and_judge(sides, timed, options, facts)
+            session.add(compared.alignment, entry.outcome)
 
 
 def _kind(entry: Entry | None) -> str:
@@ -75,7 +83,7 @@ def _prepare(
     if entry.reference is not None:
         sides = Sides(entry.mock, entry.reference)
     else:
-        case = entry.case or request.case
+        case = entry.case or request.given.case
         if case is None:
             return None, None, options
         adapter, why = choose_framework(request.op, request.framework)
@@ -116,5 +124,5 @@ def _without_reference(entry: Entry, options: Options, facts: dict[str, Any]) ->
 def _case_facts(entry: Entry, request: align_op) -> dict[str, Any]:
     if entry.case is not None:
         return entry.case.to_dict()
-    given = {name: value for name, value in request.given.items() if value is not None}
+    given = {name: value for name, value in request.given.sizes.items() if value is not None}
     return {"op": request.op.name, **given}

@@ -8,6 +8,7 @@ import statistics
 from harness.align.checks.common import failed, limited
 from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation
+from harness.measure.card_changes import card_changes, power_capped_ms
 from harness.measure.model import Conditions
 
 FEWEST_FOR_DRIFT = 8
@@ -15,7 +16,7 @@ FEWEST_FOR_DRIFT = 8
 
 
 def conditions(observed: Observation) -> CheckResult:
-    """Records complete; no hardware throttling, one power limit, a ratio that holds still.
+    """Records complete; nothing changed on the card (`card_changes`); a ratio that holds still.
 
     Clocks and temperature are shown and not judged (see `_drift`). What could not be read leaves
     the check open.
@@ -31,11 +32,11 @@ def conditions(observed: Observation) -> CheckResult:
         return CheckResult(
             "conditions", Status.INCONCLUSIVE, f"{complete}; card not read: {state.unavailable}"
         )
-    changes = [*_unread(state), *_changes(state), *_drift(observed)]
+    changes = [*_unread(state), *card_changes(state), *_drift(observed)]
     return CheckResult(
         "conditions",
         Status.INCONCLUSIVE if changes else Status.PASS,
-        f"{complete}; " + ("not comparable" if changes else _card(state)) + _residual(state),
+        f"{complete}; " + (_changed(changes) if changes else _card(state)) + _residual(state),
         limited(changes),
         dataclasses.asdict(state),
     )
@@ -55,18 +56,10 @@ def _unread(state: Conditions) -> list[str]:
     return missing
 
 
-def _changes(state: Conditions) -> list[str]:
-    before, after = state.before, state.after
-    changes = []
-    for reading, when in ((before, "before"), (after, "after")):
-        if reading.get("throttled"):
-            reasons = ", ".join(reading.get("clock_event_reasons", ()))
-            changes.append(f"throttled {when} timing: {reasons}")
-    if before.get("power_limit_w") != after.get("power_limit_w"):
-        changes.append(
-            f"power limit {before.get('power_limit_w')} -> {after.get('power_limit_w')} W"
-        )
-    return changes
+def _changed(changes: list[str]) -> str:
+    """One line for the verdict; the details hold all of them."""
+    more = f", and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"not comparable: {changes[0]}{more}"
 
 
 def _drift(observed: Observation) -> list[str]:
@@ -90,10 +83,32 @@ def _drift(observed: Observation) -> list[str]:
 def _card(state: Conditions) -> str:
     before, after = state.before, state.after
     return (
-        f"SM {before.get('sm_clock_mhz')} -> {after.get('sm_clock_mhz')} MHz, "
+        f"SM {before.get('sm_clock_mhz')} -> {after.get('sm_clock_mhz')} MHz{_between(state)}, "
         f"{before.get('temperature_c')} -> {after.get('temperature_c')} C, "
-        f"limit {after.get('power_limit_w')} W, not throttled"
+        f"limit {after.get('power_limit_w')} W, not throttled{_capped(state)}{_others(state)}"
     )
+
+
+def _between(state: Conditions) -> str:
+    """What another process saw meanwhile, or why it saw nothing."""
+    if state.unsampled:
+        return " (not sampled in between)"
+    clocks = state.during.get("sm_clock_mhz")
+    if not clocks:
+        return ""
+    return f" ({clocks[0]} to {clocks[1]} in {state.during.get('readings')} readings between)"
+
+
+def _capped(state: Conditions) -> str:
+    """The power cap is met by design, and both sides meet it; how long is worth knowing."""
+    capped = power_capped_ms(state)
+    return f", power cap for {capped:.0f} ms" if capped else ""
+
+
+def _others(state: Conditions) -> str:
+    """Processes that were there all along."""
+    others = len(state.before.get("process_ids") or ())
+    return f", {others} other process{'es' * (others > 1)} on the card" if others else ""
 
 
 def _residual(state: Conditions) -> str:

@@ -67,6 +67,7 @@ class TransformersAdapter:
         self, op: OpSpec, case: Case, device: str, differences: Differences = Differences()
     ) -> Sides:
         """Build both sides on ``device``; see `ops.spec.FrameworkAdapter.build`."""
+        from ops.adapters.again import with_another
         from ops.adapters.transformers.build import build_sides
 
         state = self.availability(op)
@@ -74,4 +75,4 @@ class TransformersAdapter:
             kind = MissingPackageError if state.missing_package else InputError
             raise kind(state.reason, fix=state.fix)
         recipe: dict[str, Any] = dict(op.recipes[self.name])
-        return build_sides(op, recipe, case, device, differences)
+        return with_another(lambda: build_sides(op, recipe, case, device, differences))

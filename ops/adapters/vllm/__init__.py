@@ -57,6 +57,7 @@ class VllmAdapter:
         self, op: OpSpec, case: Case, device: str, differences: Differences = Differences()
     ) -> Sides:
         """Build both sides on ``device``; see `ops.spec.FrameworkAdapter.build`."""
+        from ops.adapters.again import with_another
         from ops.adapters.vllm import build
 
         build.check_case(case)
@@ -66,4 +67,4 @@ class VllmAdapter:
 
         where = torch.device(device if ":" in device else f"cuda:{torch.cuda.current_device()}")
         torch.cuda.set_device(where)
-        return build.build_sides(op, case, where, differences, self.reference)
+        return with_another(lambda: build.build_sides(op, case, where, differences, self.reference))

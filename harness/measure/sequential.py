@@ -1,0 +1,195 @@
+"""When to stop sampling, and what may then be said: inside, outside or undecided."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.measure.diagnosis import Diagnosis, diagnose
+from harness.measure.estimate import ALPHA, Estimate, estimate, estimate_floor
+
+FIRST_LOOK = 20
+"""Blocks before the first look: fewer do not show an autocorrelation."""
+
+GROWTH = 1.4
+"""From look to look; looks that lie further apart overshoot, closer ones cost error rate."""
+
+FEWEST_EFFECTIVE = 10
+"""Independent blocks below which the interval is not used: an autocorrelation that is estimated
+from less is anything, and an interval that rests on it too."""
+
+WANDER = 6.0
+"""Standard deviations of a block's log ratio that then have to fit between ratio and edge."""
+
+OUTSIDE_ALPHA = 0.005
+"""Probability that noise alone, however loud, makes equal sides come out as different."""
+
+NEGLIGIBLE = 0.1
+"""Noise of this share of the half-width for allocations adds 0.5 % to the interval."""
+
+
+class Decision(StrEnum):
+    """Where the ratio lies against 1 +- tolerance."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    UNDECIDED = "undecided"
+
+
+def decide(low: float, high: float, tolerance: float) -> Decision:
+    """Where an interval lies: wholly inside 1 +- tolerance, wholly outside, or neither."""
+    if 1 - tolerance <= low and high <= 1 + tolerance:
+        return Decision.INSIDE
+    if high < 1 - tolerance or low > 1 + tolerance:
+        return Decision.OUTSIDE
+    return Decision.UNDECIDED
+
+
+def spent(look: int, alpha: float = ALPHA) -> float:
+    """Error that look 1, 2, 3, ... may spend: alpha / (look (look + 1)), in total ``alpha``.
+
+    By the union bound all intervals of a run then hold together with probability 1 - alpha,
+    however the looks depend on each other and however many there are.
+    """
+    return alpha / (look * (look + 1))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was known after some blocks.
+
+    Attributes:
+        number: 1 for the first.
+        blocks: sampled so far.
+        estimate: ratio and errors.
+        interval: 95 %, over all looks up to this one.
+        floor: ratio of the reference to a second instance of itself, where there is one.
+        diagnosis: drift, outliers.
+        decision: what may be said.
+        reason: why nothing may be; empty when decided.
+        hopeless: more samples will not decide either, as only allocations keep it open.
+    """
+
+    number: int
+    blocks: int
+    estimate: Estimate
+    interval: tuple[float, float]
+    floor: Estimate | None
+    diagnosis: Diagnosis
+    decision: Decision
+    reason: str = ""
+    hopeless: bool = False
+
+
+class Sequential:
+    """Looks at growing numbers of blocks until the interval decides.
+
+    Args:
+        tolerance: of the ratio, as a fraction.
+        fixed: look once, at that many blocks; None looks at 20, 28, 40, ... blocks.
+
+    Attributes:
+        last: the latest look, None before the first.
+        seconds: of sampling before it, noted by whoever samples.
+    """
+
+    def __init__(self, tolerance: float, *, fixed: int | None = None) -> None:
+        self.tolerance = tolerance
+        self.last: Look | None = None
+        self.seconds = 0.0
+        self._fixed = fixed
+        self._due = FIRST_LOOK if fixed is None else fixed
+
+    @property
+    def decided(self) -> bool:
+        """Whether no more blocks are needed."""
+        if self.last is None:
+            return False
+        found = self.last.decision is not Decision.UNDECIDED
+        return self._fixed is not None or found or self.last.hopeless
+
+    def due(self, blocks: int) -> bool:
+        """Whether to look now."""
+        return not self.decided and blocks >= self._due
+
+    def look(
+        self, mock: object, reference: object, floor: tuple[object, object] | None = None
+    ) -> Look:
+        """Look at everything sampled so far.
+
+        Args:
+            mock, reference: times [blocks, instances], see `harness.measure.estimate.estimate`.
+            floor: times [blocks] of two instances of the reference.
+
+        Raises:
+            InputError, MissingPackageError: as `harness.measure.estimate.estimate`.
+        """
+        number = self.last.number + 1 if self.last else 1
+        share = 1.0 if self._fixed is not None else spent(number, 1.0)
+        found = estimate(mock, reference)
+        noise = estimate_floor(*floor) if floor else None
+        diagnosis = diagnose(mock, reference)
+        decision, reason = _judge(found, noise, diagnosis, self.tolerance, share)
+        blocks = len(mock)  # type: ignore[arg-type]
+        interval = found.interval(ALPHA * share)
+        hopeless = found.noise(OUTSIDE_ALPHA * share) < NEGLIGIBLE * found.allocation
+        self.last = Look(
+            number, blocks, found, interval, noise, diagnosis, decision, reason, hopeless
+        )
+        self._due = max(math.ceil(blocks * GROWTH), blocks + 1)
+        return self.last
+
+
+def _judge(
+    found: Estimate, floor: Estimate | None, diagnosis: Diagnosis, tolerance: float, share: float
+) -> tuple[Decision, str]:
+    """Decision and why there is none; ``share`` of the error may be spent on it."""
+    decision = decide(*found.interval(ALPHA * share), tolerance)
+    if decision is Decision.OUTSIDE:
+        decision = decide(*found.interval(OUTSIDE_ALPHA * share), tolerance)
+    doubts = _objections(floor, diagnosis, tolerance, decision)
+    if decision is Decision.UNDECIDED:
+        doubts.insert(0, _why_wide(found, tolerance, share))
+    elif found.effective < FEWEST_EFFECTIVE and not _far_from_edge(found, tolerance):
+        doubts.append(
+            f"the blocks are worth {found.effective:.1f} independent ones (autocorrelation "
+            f"{found.correlation:.2f}), fewer than {FEWEST_EFFECTIVE}"
+        )
+    return (Decision.UNDECIDED, "; ".join(doubts)) if doubts else (decision, "")
+
+
+def _far_from_edge(found: Estimate, tolerance: float) -> bool:
+    """Whether a ratio that wanders about like this could not have come from the other side."""
+    margin = tolerance - abs(found.ratio - 1)
+    return abs(margin) > math.hypot(WANDER * found.scatter, found.allocation)
+
+
+def _why_wide(found: Estimate, tolerance: float, share: float) -> str:
+    if found.allocation >= tolerance:
+        return (
+            f"allocation alone may move the ratio by {found.allocation:.2%}, which no number of "
+            "samples narrows; more instances do"
+        )
+    width = f"noise {found.noise(ALPHA * share):.2%}, allocation {found.allocation:.2%}"
+    return f"the interval crosses the edge of 1 +- {tolerance:.2%} ({width})"
+
+
+def _objections(
+    floor: Estimate | None, diagnosis: Diagnosis, tolerance: float, decision: Decision
+) -> list[str]:
+    """Why an interval must not be believed."""
+    found = []
+    if decision is Decision.OUTSIDE and floor and abs(floor.ratio - 1) > tolerance:
+        found.append(
+            f"the reference differs from a second instance of itself by {floor.ratio - 1:+.2%}"
+        )
+    if diagnosis.drifts and abs(diagnosis.drift) > tolerance / 2:
+        found.append(f"the ratio drifted by {diagnosis.drift:+.2%} while it was measured")
+    if diagnosis.lopsided:
+        found.append(
+            f"{diagnosis.slow_mock:.1%} of the pairs have a slow mock and "
+            f"{diagnosis.slow_reference:.1%} a slow reference, so that typical calls and sums of "
+            "calls differ"
+        )
+    return found

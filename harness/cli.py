@@ -12,8 +12,10 @@ import click
 from harness.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, HarnessError
 
 VERBS = {
+    "analyze": "harness.analyze.command:analyze",
     "compare": "harness.compare.command:compare",
     "doctor": "harness.doctor.command:doctor",
+    "nsys": "harness.nsys.command:nsys",
     "record": "harness.record.command:record",
 }
 """Verb -> where its click command is."""

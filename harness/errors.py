@@ -42,6 +42,12 @@ class TraceFormatError(HarnessError):
     """A Trace file is not one, is damaged, or has a version this release does not read (exit 2)."""
 
 
+class NoSignalError(HarnessError):
+    """A file or recording holds nothing of what was asked about, such as no kernel (exit code 3)."""
+
+    exit_code = EXIT_UNDECIDED
+
+
 class RecorderBusyError(HarnessError):
     """Another profiler holds CUPTI in this process or on this device (exit code 3)."""
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from harness.align.forwards import split_forwards
 from harness.align.streams import StreamPair, pair_streams
+from harness.align.witness import Witness
 from harness.measure.model import Conditions, GraphTopology, Numerics, PairedMeasurement
 from harness.names import EquivalenceClass, apply, identity_keys
 from harness.record.dataflow import Flow
@@ -84,6 +85,8 @@ class Observation:
         reference_missing: why there is no reference and how to name one.
         unshared_weights: weights that differ between the sides, where sharing was asked for.
         equivalences: declared classes of names that count as the same.
+        witness: what a second profiler saw of both sides, None when there was none.
+        unwitnessed: why not.
     """
 
     mock: SideObservation
@@ -99,6 +102,8 @@ class Observation:
     reference_missing: str = ""
     unshared_weights: tuple[str, ...] = ()
     equivalences: tuple[EquivalenceClass, ...] = ()
+    witness: Witness | None = None
+    unwitnessed: str = "not asked for (--validate nsys)"
 
     @property
     def sides(self) -> list[SideObservation]:

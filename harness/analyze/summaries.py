@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from harness.analyze.selection import has_values, spans, timed
+from harness.analyze.statistics import Statistics, column, named_groups, statistics
 from harness.names.demangle import demangle
 from harness.trace import Trace
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-_TENTH = Decimal("0.1")
+_SIDES = {"H": "Host", "D": "Device", "A": "Array", "P": "Peer"}
 
 
 def kernel_summary(trace: Trace) -> pa.Table:
@@ -34,9 +31,21 @@ def kernel_summary(trace: Trace) -> pa.Table:
     Raises:
         MissingPackageError: names cannot be demangled here.
     """
-    rows = trace.activities.select(["kind", "name", "start_ns", "end_ns"])
-    kernels = rows.filter(pc.equal(rows["kind"].cast(pa.string()), "kernel"))
-    return _summary(kernels, "Instances", demangle)
+    kernels = timed(trace.activities.select(["kind", "name", "start_ns", "end_ns"]), "kernel")
+    names, group = named_groups(kernels["name"], demangle)
+    return _by_name(names, group, _durations(kernels), "Instances", "Name")
+
+
+def memory_summary(trace: Trace) -> pa.Table:
+    """The table of ``nsys stats --report cuda_gpu_mem_time_sum``: copies and fills by operation.
+
+    As `kernel_summary`; the share is of the sum of all copies and fills.
+    """
+    rows = timed(
+        trace.activities.select(["kind", "name", "start_ns", "end_ns"]), "memcpy", "memset"
+    )
+    names, group = named_groups(rows["name"], memory_operation)
+    return _by_name(names, group, _durations(rows), "Count", "Operation")
 
 
 def api_summary(trace: Trace) -> pa.Table:
@@ -44,7 +53,11 @@ def api_summary(trace: Trace) -> pa.Table:
 
     As `kernel_summary`, of the calls that were recorded, runtime and driver together.
     """
-    return _summary(trace.calls, "Num Calls", api_name)
+    calls = trace.calls
+    kept = has_values(calls, "start_ns", "end_ns")
+    calls = calls if kept.all() else calls.filter(pa.array(kept))
+    names, group = named_groups(calls["name"], api_name)
+    return _by_name(names, group, _durations(calls), "Num Calls", "Name")
 
 
 def api_name(name: str) -> str:
@@ -57,80 +70,51 @@ def api_name(name: str) -> str:
     return name[:-6] if name[-6:-4] == "_v" else name
 
 
-def _summary(rows: pa.Table, count_heading: str, rename: Callable[[str], str]) -> pa.Table:
-    timed = pc.and_(pc.is_valid(rows["start_ns"]), pc.is_valid(rows["end_ns"]))
-    rows = rows.filter(pc.and_(timed, pc.is_valid(rows["name"])))
-    names, group = _groups(rows["name"], rename)
-    columns = _statistics(group, _int64(rows["end_ns"]) - _int64(rows["start_ns"]))
-    found = [names[one] for one in columns.pop("group")]
-    total: Ints = columns["Total Time (ns)"]
-    order = sorted(range(len(found)), key=lambda one: (-total[one], found[one]))
-    share = total * 100.0 / max(int(total.sum()), 1)
-    table = {"Time (%)": share, **columns}
-    arrays = {_heading(name, count_heading): _column(table[name][order]) for name in table}
-    return pa.table({**arrays, "Name": pa.array([found[one] for one in order], pa.string())})
+def memory_operation(name: str) -> str:
+    """A copy or fill as ``nsys stats`` 2025.3 shows it: ``[CUDA memcpy Host-to-Device]``."""
+    if name == "memset":
+        return "[CUDA memset]"
+    if len(name) == 4 and name[1:3] == "to" and name[0] in _SIDES and name[3] in _SIDES:
+        return f"[CUDA memcpy {_SIDES[name[0]]}-to-{_SIDES[name[3]]}]"
+    return f"[CUDA memcpy {name}]"
 
 
-def _heading(name: str, count_heading: str) -> str:
-    return count_heading if name == "count" else name
+def longest_first(total: npt.NDArray[np.int64], names: Sequence[Any]) -> list[int]:
+    """The order of NVIDIA's tables: by the sum, equal sums by name."""
+    return sorted(range(len(names)), key=lambda one: (-total[one], names[one]))
 
 
-def _groups(names: pa.ChunkedArray, rename: Callable[[str], str]) -> tuple[list[str], Ints]:
-    """The different names as shown, and for each row the number of its name."""
-    encoded = names.unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # what no rows combine to
-        encoded = pa.array([], names.type)
-    number: dict[str, int] = {}
-    codes = [
-        number.setdefault(rename(name), len(number)) for name in encoded.dictionary.to_pylist()
-    ]
-    return list(number), np.array(codes, np.int64)[_int64(encoded.indices)]
-
-
-def _int64(column: Any) -> Ints:
-    values: Ints = (
-        column.to_numpy(zero_copy_only=False)
-        if isinstance(column, pa.Array)
-        else (column.to_numpy())
-    )
-    return values.astype(np.int64, copy=False)
-
-
-def _statistics(group: Ints, duration: Ints) -> dict[str, Any]:
-    """Per group that occurs: its number, and NVIDIA's figures of the durations, not yet rounded."""
-    order = np.lexsort((duration, group))
-    sorted_group, sorted_duration = group[order], duration[order]
-    first = np.flatnonzero(np.diff(sorted_group, prepend=-1))
-    count = np.diff(first, append=len(group))
-    last = first + count - 1
-    total = _sums(sorted_duration, first)
-    average = total / count
-    middle = sorted_duration[first + (count - 1) // 2] + sorted_duration[first + count // 2]
-    deviation = sorted_duration - np.repeat(average, count)
-    variance = _sums(deviation * deviation, first) / np.maximum(count - 1, 1)
-    return {
-        "group": sorted_group[first],
-        "Total Time (ns)": total,
-        "count": count,
-        "Avg (ns)": average,
-        "Med (ns)": middle / 2,
-        "Min (ns)": sorted_duration[first],
-        "Max (ns)": sorted_duration[last],
-        "StdDev (ns)": np.sqrt(variance),
+def summary_columns(
+    figures: Statistics, count_heading: str, order: list[int]
+) -> dict[str, pa.Array]:
+    """The columns that NVIDIA's summaries share, rows in this order; the share is of all sums."""
+    columns = {
+        "Time (%)": figures.total * 100.0 / max(int(figures.total.sum()), 1),
+        "Total Time (ns)": figures.total,
+        count_heading: figures.count,
+        "Avg (ns)": figures.mean,
+        "Med (ns)": figures.median,
+        "Min (ns)": figures.minimum,
+        "Max (ns)": figures.maximum,
+        "StdDev (ns)": figures.deviation,
     }
+    return {name: column(values[order]) for name, values in columns.items()}
 
 
-def _sums(values: Any, first: Ints) -> Any:
-    # reduceat wants at least one group
-    return np.add.reduceat(values, first) if len(first) else values
+def _durations(rows: pa.Table) -> npt.NDArray[np.int64]:
+    starts, ends = spans(rows)
+    return ends - starts
 
 
-def _column(values: Any) -> pa.Array:
-    if values.dtype.kind == "i":
-        return pa.array(values, pa.int64())
-    return pa.array([_rounded(value) for value in values.tolist()], pa.float64())
-
-
-def _rounded(value: float) -> float:
-    """To one decimal, halves away from zero as in SQL; round() would go to the even digit."""
-    return float(Decimal(value).quantize(_TENTH, ROUND_HALF_UP))
+def _by_name(
+    names: list[str],
+    group: npt.NDArray[Any],
+    durations: npt.NDArray[np.int64],
+    count_heading: str,
+    name_heading: str,
+) -> pa.Table:
+    figures = statistics(group, durations)
+    found = [names[one] for one in figures.group.tolist()]
+    order = longest_first(figures.total, found)
+    columns = summary_columns(figures, count_heading, order)
+    return pa.table({**columns, name_heading: pa.array([found[one] for one in order], pa.string())})

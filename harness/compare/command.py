@@ -19,6 +19,7 @@ from harness.compare.output import case_folder, finished, prepare_folder, write_
 from harness.compare.pipeline import Compared, Job, run
 from harness.compare.progress import progress
 from harness.compare.tolerance import parse_tolerance
+from harness.compare.witness import find_validator
 from harness.errors import InputError
 from harness.measure.cache import CACHES, check_cache
 from harness.measure.paired import INSTANCES, TIME_BUDGET_S
@@ -70,6 +71,11 @@ EQUIVALENCES = {known.name: known for known in SHIPPED}
     multiple=True,
     help=f"Names that count as one; repeatable: {', '.join(EQUIVALENCES)}.",
 )
+@click.option(
+    "--validate",
+    type=click.Choice(("nsys",)),
+    help="Run each case under nsys as well, in a process of its own, and compare the lists.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for evidence and Traces.")
 @click.option("--resume", is_flag=True, help="Keep the cases that --out already holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON.")
@@ -85,6 +91,7 @@ def compare(
     time_budget: float,
     require: Sequence[str],
     equivalent: Sequence[str],
+    validate: str | None,
     out: Path | None,
     resume: bool,
     as_json: bool,
@@ -104,6 +111,7 @@ def compare(
     jobs = [Job(op, replace(case, framework=adapter.name), adapter) for case in wanted]
     device = _device()
     chosen, reason = choose_recorder(recorder, device)
+    validator = find_validator(device, chosen.name) if validate else None
     if out:
         prepare_folder(out)
     elif resume:
@@ -120,6 +128,7 @@ def compare(
             instances=instances,
             cache=check_cache(cache),
             time_budget=time_budget,
+            validator=validator,
             stage=stage,
         )
         results = _run(jobs, options, out, resume, as_json)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.measure.cache import CacheKind
 from harness.measure.paired import INSTANCES, TIME_BUDGET_S
 from harness.names import EquivalenceClass
+from harness.programs import Program
 from harness.record.base import Recorder
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -38,6 +39,7 @@ class Options:
         cache: ``warm`` or ``cold``.
         time_budget: seconds of sampling after which an open latency ratio stays undecided.
         rounds: blocks of samples; None samples until the ratio is decided.
+        validator: the nsys that has to see the same; None: nobody does.
         stage: told what runs.
     """
 
@@ -53,4 +55,5 @@ class Options:
     cache: CacheKind = "warm"
     time_budget: float = TIME_BUDGET_S
     rounds: int | None = None
+    validator: Program | None = None
     stage: Stage = quiet

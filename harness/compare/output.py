@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from harness.align.model import Status
 from harness.compare.options import Options
-from harness.compare.pipeline import Compared
+from harness.compare.pipeline import WITNESS, Compared
 from harness.errors import HarnessError, InputError
 from harness.report.environment import environment
 from harness.report.evidence import verify_evidence, write_evidence
@@ -20,6 +21,7 @@ from ops.case import Case
 
 SIDES = ("mock", "reference", "in layer")
 EVIDENCE = "evidence.json"
+WITNESS_FILE = "nsys_witness.parquet"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -62,13 +64,19 @@ def write_case(compared: Compared, folder: Path) -> None:
             write_trace(eager, folder / f"{stem}{'.eager' if replay else ''}.parquet")
         if replay is not None:
             write_trace(replay, folder / f"{stem}.parquet")
+    if WITNESS in compared.traces:
+        write_trace(compared.traces[WITNESS], folder / WITNESS_FILE)
     write_markdown(compared.alignment, folder / "report.md")
     write_evidence(compared.alignment, folder / EVIDENCE)
 
 
 def _remove_earlier(folder: Path) -> None:
     stems = [side.replace(" ", "_") for side in SIDES]
-    names = [EVIDENCE, *(f"{stem}{mode}.parquet" for stem in stems for mode in ("", ".eager"))]
+    names = [
+        EVIDENCE,
+        WITNESS_FILE,
+        *(f"{stem}{mode}.parquet" for stem in stems for mode in ("", ".eager")),
+    ]
     found = [folder / name for name in names if (folder / name).exists()]
     if found:
         click.echo(f"replacing the earlier results in {folder}", err=True)
@@ -103,9 +111,16 @@ def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | Non
         (c["data"] for c in found["checks"] if c["name"] == "latency"), {}
     )
     other += ["cache state"] if latency.get("cache", options.cache) != options.cache else []
+    other += ["nsys witness"] if options.validator and not _witnessed(found) else []
     there = found.get("environment", {})
     other += [name for name in ("versions", "gpu") if there.get(name) != here.get(name)]
     if other:
         click.echo(f"not resumed: {case} has other {', '.join(other)} in {folder}", err=True)
         return None
     return found
+
+
+def _witnessed(found: dict[str, Any]) -> bool:
+    """Whether nsys was asked in an earlier run."""
+    statuses = {check["name"]: check["status"] for check in found["checks"]}
+    return bool(statuses.get(WITNESS, Status.SKIPPED) != Status.SKIPPED)

@@ -5,6 +5,7 @@ A process that has traced stays slower, so no case of a run is timed after anoth
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,9 +15,11 @@ from typing import Any
 from harness.align.judge import judge
 from harness.align.model import Alignment
 from harness.align.observation import Observation
+from harness.align.witness import Witness
 from harness.compare.options import Options
 from harness.compare.recording import observe_layer, observe_side
 from harness.compare.timing import Timed, compare_numerics, observe_untraced
+from harness.compare.witness import run_witness
 from harness.errors import InputError
 from harness.measure.model import Numerics
 from harness.report.environment import environment
@@ -25,6 +28,9 @@ from harness.trace import Trace
 from ops.case import Case
 from ops.sides import Sides
 from ops.spec import Differences, FrameworkAdapter, OpSpec
+
+WITNESS = "nsys witness"
+"""Key of the witness's Trace in `Compared.traces`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +127,13 @@ def run(jobs: Sequence[Job], options: Options) -> Generator[Compared, None, None
         for job, before in zip(jobs, timed, strict=True):
             if not keep:
                 sides = built.enter_context(_built(job, options))
-            yield record_and_judge(sides, before, options, job.case.to_dict())
+            observed = observe(sides, before, options)
+            shared, notes = sides.shared, sides.notes
+            if options.validator is not None:
+                del sides
+                built.close()  # the child builds the case again, in the same GPU's memory
+                observed = replace(observed, witness=_witnessed(job, options))
+            yield conclude(observed, options, job.case.to_dict(), shared, notes)
             built.close()
 
 
@@ -155,10 +167,16 @@ def record_and_judge(
     sides: Sides, timed: Timed, options: Options, case: dict[str, Any]
 ) -> Compared:
     """Record both sides and the running layer, and judge what was observed."""
+    observed = observe(sides, timed, options)
+    return conclude(observed, options, case, sides.shared, sides.notes)
+
+
+def observe(sides: Sides, timed: Timed, options: Options) -> Observation:
+    """Record both sides and the running layer."""
     mock = observe_side(sides.mock, options, timed)
     reference = observe_side(sides.reference, options, timed)
     layer = observe_layer(sides.in_layer, options) if sides.in_layer else None
-    observed = Observation(
+    return Observation(
         mock,
         reference,
         layer,
@@ -172,7 +190,24 @@ def record_and_judge(
         equivalences=options.equivalences,
         unshared_weights=sides.unshared_weights,
     )
-    return conclude(observed, options, case, sides.shared, sides.notes)
+
+
+def _witnessed(job: Job, options: Options) -> Witness:
+    assert options.validator is not None
+    with options.stage("running under nsys"):
+        if job.altered or job.differences != Differences():
+            text = "differences that were planted in this process cannot be built in another"
+            return Witness(str(options.validator), problem=text)
+        _empty_cache()
+        return run_witness(job.case, options.forwards, options.validator)
+
+
+def _empty_cache() -> None:
+    """Give the memory of what was closed back to the device."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def conclude(
@@ -186,6 +221,7 @@ def conclude(
     found = judge(observed)
     share_note = (f"both sides share only: {', '.join(shared)}",) if shared else ()
     equated = tuple(observed.equated) if observed.reference else ()
+    witness_notes = observed.witness.notes if observed.witness else ()
     alignment = Alignment(
         case=case,
         verdict=found.verdict,
@@ -197,7 +233,7 @@ def conclude(
         framework_reason=options.framework_reason,
         sides=_sides(observed),
         environment=environment(sys.argv),
-        notes=(*share_note, *notes, *equated),
+        notes=(*share_note, *notes, *equated, *witness_notes),
         tolerance=options.tolerance,
         required=tuple(sorted(options.required)),
         equivalences=tuple(known.name for known in options.equivalences),
@@ -208,6 +244,8 @@ def conclude(
         for mode, trace in (("eager", side.eager), ("replay", side.replay))
         if trace is not None
     }
+    if observed.witness is not None and observed.witness.trace is not None:
+        traces[WITNESS] = observed.witness.trace
     return Compared(alignment, traces)
 
 

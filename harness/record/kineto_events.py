@@ -76,7 +76,7 @@ def _activity(event: Row, base: int, process: int) -> Row:
     start, end = _span(event, base)
     row = {
         "kind": kind,
-        "name": _name(kind, event["name"]),
+        "name": activity_name(kind, event["name"]),
         "start_ns": start,
         "end_ns": end,
         "process": process,
@@ -98,7 +98,8 @@ def _activity(event: Row, base: int, process: int) -> Row:
     return row
 
 
-def _name(kind: str, name: str) -> str:
+def activity_name(kind: str, name: str) -> str:
+    """The name of a Trace's activity for one of Kineto's: a copy is named by its direction."""
     if kind == "memset":
         return "memset"
     direction = _DIRECTION.search(name) if kind == "memcpy" else None

@@ -192,6 +192,7 @@ class RegionLog:
             "process": os.getpid(),
             "thread": threading.get_native_id(),
             "domain": NVTX_DOMAIN,
+            "style": "PushPop",
         }
 
     def closed(self, region: OpenRegion) -> None:

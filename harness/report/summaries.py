@@ -44,7 +44,9 @@ def print_summary_table(table: pa.Table, kind: str, console: Console) -> None:
     if beside >= NARROWEST_NAMES:
         _print_wide(titles, rows, _labels(names, kind, 2 * beside - 4), console)
     else:
-        _print_narrow(titles, widths, rows, _labels(names, kind, 2 * console.width - 4), console)
+        print_names_below(
+            titles, widths, rows, _labels(names, kind, 2 * console.width - 4), console
+        )
 
 
 def _print_wide(
@@ -59,13 +61,21 @@ def _print_wide(
     console.print(shown)
 
 
-def _print_narrow(
+def print_names_below(
     titles: Sequence[str],
     widths: Sequence[int],
     rows: Sequence[Sequence[str]],
     names: Sequence[str],
     console: Console,
 ) -> None:
+    """Print a table whose names stand on the lines below their figures.
+
+    Args:
+        titles: of the figures; a line break makes two lines of one.
+        widths: of the figures' columns.
+        rows: figures as text.
+        names: one per row.
+    """
     gap = "  " if sum(widths) + 2 * len(widths) - 2 <= console.width else " "
 
     def line(cells: Sequence[str], style: str = "") -> None:

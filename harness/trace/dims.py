@@ -33,6 +33,13 @@ def dim3_column(
     Raises:
         ValueError: a component is outside its range.
     """
+    encoded = pa.array(dim3_keys(x, y, z), mask=missing).dictionary_encode()
+    distinct = encoded.dictionary.to_numpy(zero_copy_only=False)
+    return pa.DictionaryArray.from_arrays(encoded.indices, dim3_values(distinct))
+
+
+def dim3_keys(x: Numbers, y: Numbers, z: Numbers) -> npt.NDArray[np.int64]:
+    """Each dim3 as one number, ``x << 32 | y << 16 | z``; arguments and errors as `dim3_column`."""
     key = x.astype(np.int64)
     key <<= 16
     key |= y
@@ -40,13 +47,15 @@ def dim3_column(
     key |= z
     if len(key) and not _in_range(x, y, z):
         raise ValueError("a dim3 is outside 0 <= x < 2^31, 0 <= y, z < 2^16")
-    encoded = pa.array(key, mask=missing).dictionary_encode()
-    distinct = encoded.dictionary.to_numpy(zero_copy_only=False)
-    parts = np.stack([distinct >> 32, distinct >> 16 & 0xFFFF, distinct & 0xFFFF], axis=1)
-    values = pa.FixedSizeListArray.from_arrays(
+    return key
+
+
+def dim3_values(keys: npt.NDArray[np.int64]) -> pa.FixedSizeListArray:
+    """What `dim3_keys` packed, as a plain column of type `DIM3`."""
+    parts = np.stack([keys >> 32, keys >> 16 & 0xFFFF, keys & 0xFFFF], axis=1)
+    return pa.FixedSizeListArray.from_arrays(
         pa.array(parts.astype(np.int32).reshape(-1)), type=DIM3
     )
-    return pa.DictionaryArray.from_arrays(encoded.indices, values)
 
 
 def _in_range(x: Numbers, y: Numbers, z: Numbers) -> bool:

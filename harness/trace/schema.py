@@ -10,11 +10,16 @@ import pyarrow as pa
 
 from harness.trace.dims import DIM3_COLUMN
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the Parquet layout; a reader refuses any other."""
 
-KINDS = ("kernel", "memcpy", "memset", "op")
-"""Kinds of activity: three run on the device, ``op`` is an ATen call seen by the dispatcher."""
+KINDS = ("kernel", "memcpy", "memset", "graph", "op")
+"""Kinds of activity: kernel, memcpy and memset run on the device; ``graph`` is the whole launch of a
+CUDA graph as one row, where a source does not show the nodes; ``op`` is an ATen call seen by the
+dispatcher."""
+
+STYLES = ("PushPop", "StartEnd", "Mark")
+"""Styles of a region, as NVTX and ``nsys stats`` name them."""
 
 OUTSIDE = 0
 """Id of the region that holds what was launched outside every region."""
@@ -84,6 +89,7 @@ REGIONS = pa.schema(
         pa.field("process", pa.int32()),
         pa.field("thread", pa.int64()),
         pa.field("domain", pa.string()),  # NVTX domain
+        pa.field("style", pa.string()),  # of STYLES; null: the source does not say
     ]
 )
 

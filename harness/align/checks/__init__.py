@@ -15,6 +15,7 @@ from harness.align.checks import (
     numerics,
     order,
     repeats,
+    witness,
 )
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
@@ -35,5 +36,6 @@ CHECKS: dict[str, Check] = {
     "data flow": dataflow.data_flow,
     "numerics": numerics.numerics,
     "conditions": conditions.conditions,
+    witness.NAME: witness.witness,
 }
 """Name -> function from an Observation to a result."""

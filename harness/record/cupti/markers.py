@@ -66,7 +66,7 @@ def ranges(
     """
     pairs, loose = _paired(markers, text_of)
     rows = [_row(markers, pair, text_of, process, new_ids) for pair in pairs]
-    _set_parents(rows)
+    set_parents(rows)
     problems = []
     if loose:
         many = "NVTX range was" if loose == 1 else "NVTX ranges were"
@@ -134,7 +134,8 @@ def _thread(markers: Markers, place: int) -> int | None:
     return int(markers["object_id"]["pt"]["thread_id"][place])
 
 
-def _set_parents(rows: Iterable[Row]) -> None:
+def set_parents(rows: Iterable[Row]) -> None:
+    """Set ``parent`` of rows that are in the order in which they began."""
     for mine in _by_thread(rows).values():
         open_rows: list[Row] = []
         for row in mine:

@@ -1,0 +1,121 @@
+"""``--validate nsys``: the same case again in a child process under Nsight Systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.align.witness import Witness
+from harness.errors import EXIT_UNDECIDED, HarnessError, InputError, MissingDeviceError
+from harness.programs import Program
+from harness.record.files.nsys.program import find_nsys
+from harness.record.files.nsys.rep import read_nsys_rep
+from ops.case import Case
+
+ROOT = Path(__file__).parent.parent.parent
+CHILD = "harness.compare.witness_child"
+TIMEOUT_S = 3600.0
+"""Building a framework's model, loading its kernels and writing the report, all under nsys."""
+
+TRACED = (
+    "--trace=cuda,nvtx",
+    "--cuda-graph-trace=node",
+    "--sample=none",
+    "--cpuctxsw=none",
+    "--force-overwrite=true",
+)
+
+
+def find_validator(device: str, recorder: str) -> Program:
+    """The nsys to validate with; found before anything is built.
+
+    Args:
+        device: where the operator runs.
+        recorder: name of the live one.
+
+    Raises:
+        MissingDeviceError: nothing runs on a GPU.
+        InputError: the recorder gives no kernels.
+        MissingPackageError: there is no nsys.
+    """
+    if device != "cuda":
+        raise MissingDeviceError(
+            f"--validate nsys needs an NVIDIA GPU, and there is none here (device {device})",
+            fix="run on a machine with one, or leave --validate out",
+        )
+    if recorder == "dispatch":
+        raise InputError(
+            "the recorder dispatch records ATen calls, and nsys sees kernels",
+            fix="use --recorder cupti, or leave --validate out",
+        )
+    return find_nsys()
+
+
+def run_witness(case: Case, forwards: int, program: Program) -> Witness:
+    """Build a case in a child process under nsys, run it as the live recording does, read it.
+
+    Args:
+        case: with the framework that was chosen.
+        forwards: recorded per side and mode.
+        program: nsys.
+
+    Returns:
+        What nsys saw, or why it saw nothing; never raises for what goes wrong in the child.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-witness-") as folder:
+        try:
+            return _run(Path(folder), case, forwards, program)
+        except HarnessError as error:
+            return Witness(str(program), problem=str(error))
+
+
+def _run(folder: Path, case: Case, forwards: int, program: Program) -> Witness:
+    request, status = folder / "request.json", folder / "status.json"
+    asked = {"case": case.to_dict(), "forwards": forwards, "status": str(status)}
+    request.write_text(json.dumps(asked))
+    report = folder / "witness"
+    command = [program.path, "profile", *TRACED, f"--output={report}"]
+    output = _call([*command, sys.executable, "-m", CHILD, str(request)])
+    done = json.loads(status.read_text()) if status.exists() else {}
+    if done.get("error") or not done:
+        said = done.get("error") or _last_line(output)
+        raise WitnessError(f"the case did not run under nsys: {said}", fix="run it by hand")
+    found = report.with_name("witness.nsys-rep")
+    if not found.exists():
+        said = f"nsys wrote no report: {_last_line(output)}"
+        raise WitnessError(said, fix="check nsys with: harness doctor")
+    trace = read_nsys_rep(found)
+    return Witness(str(program), trace, notes=tuple(done.get("notes", ())))
+
+
+class WitnessError(HarnessError):
+    """The case did not come to an end under nsys (exit code 3 where nobody handles it)."""
+
+    exit_code = EXIT_UNDECIDED
+
+
+def _call(command: list[str]) -> str:
+    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise WitnessError(
+            f"nsys could not run the case ({error})", fix="run it by hand"
+        ) from error
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"

@@ -31,6 +31,7 @@ from benchmarks.results_file import DEFAULT_FOLDER, write_result
 
 SHARDS = "decisions"
 WRITE_EVERY_S = 10.0
+MODES = ("graph", "eager")
 COLLECTORS = (
     "the collectors' way: 3 warm-ups, mean of 6 runs of one call, one side after the other, the "
     "first instances of the same pair; a planted share is multiplied to the mock's time"
@@ -40,10 +41,8 @@ COLLECTORS = (
 def conditions(operators: Sequence[Operator]) -> Iterator[Condition]:
     """Every condition of the operators, round after round without end, cheapest first."""
     while True:
-        for operator, planted, instances, mode in itertools.product(
-            operators, PLANTED, (2, 1), ("graph", "eager")
-        ):
-            yield Condition(operator, mode, instances, planted)
+        for operator, planted, mode in itertools.product(operators, PLANTED, MODES):
+            yield Condition(operator, mode, planted)
 
 
 def seed_of(shard: str, number: int) -> int:

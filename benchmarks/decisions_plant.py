@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.measure.events import EventSample, sample_eager, sample_replay, sample_replays
 from harness.measure.graph import capture
+from harness.measure.hold import PROBES, Held, spin_rate
 from harness.measure.instance import Instance
+from harness.measure.unroll import capture_lead
 from ops.sides import Side
 
 CALIBRATION_MS = 250.0
@@ -50,10 +53,24 @@ class Planted(Instance):
         torch.cuda._sleep(self.spin)
 
 
+def calls_that_plant(share: float, calls: int) -> tuple[int, int]:
+    """Calls that are counted, and calls more, that make a sample longer by about ``share``.
+
+    Args:
+        share: to plant, such as 0.015, which is one call in 67; 0 plants nothing.
+        calls: at least so many are counted.
+    """
+    if not share:
+        return calls, 0
+    more = max(1, round(calls * share))
+    return round(more / share), more
+
+
 def planted(label: str, side: Side, calls: int, *, more: int = 0, graph: bool = True) -> Planted:
     """An instance of ``calls`` calls to a sample, and ``more`` that are not counted."""
     made = capture(side, calls=calls + more, topology=False) if graph else None
-    return Planted(label, side, made, calls + more, counted=calls)
+    lead = capture_lead(side, calls) if graph else None
+    return Planted(label, side, made, calls + more, lead, counted=calls)
 
 
 @dataclass(frozen=True)
@@ -75,9 +92,10 @@ def calibrated(instance: Planted, share: float) -> Spin:
     Its time is a line over its cycles, found from two guesses; what the result adds is measured
     beside samples without it.
     """
+    sample = sampler_of(instance)
     for _ in range(5):
-        instance.sample().ms()
-    base = median(instance.sample().ms() for _ in range(15)) * instance.counted
+        sample().ms()
+    base = median(sample().ms() for _ in range(15)) * instance.counted
     target = share * base
     one = max(int(target * CYCLES_PER_MS), 100)
     added_by_one = _added(instance, one, base)
@@ -90,11 +108,18 @@ def calibrated(instance: Planted, share: float) -> Spin:
     return Spin(cycles, _added(instance, cycles, base) / base)
 
 
+def sampler_of(instance: Planted) -> Callable[[], EventSample]:
+    """Samples as where they are compared: eager ones while the card is held."""
+    return instance.sample if instance.graph else Held(instance.sample, None, spin_rate())
+
+
 def _added(instance: Planted, cycles: int, base_ms: float) -> float:
     """Milliseconds that a spin kernel adds to a sample, median over pairs next to each other."""
-    spinning = replace(instance, spin=cycles)
+    sample, sample_longer = sampler_of(instance), sampler_of(replace(instance, spin=cycles))
+    for _ in range(PROBES):  # eager samplers learn how long the host takes
+        sample().ms(), sample_longer().ms()
     differences = []
     for _ in range(max(15, int(CALIBRATION_MS / (2 * base_ms)))):
-        plain, longer = instance.sample(), spinning.sample()
+        plain, longer = sample(), sample_longer()
         differences.append((longer.ms() - plain.ms()) * instance.counted)
     return median(differences)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from statistics import mean
 from typing import Any
 
 from benchmarks.decisions_operators import Operator, Source
-from benchmarks.decisions_plant import Planted, Spin, calibrated, planted
+from benchmarks.decisions_plant import Planted, Spin, calibrated, calls_that_plant, planted
 from harness.measure.events import sample_eager, time_replays
 from harness.measure.graph import capture
+from harness.measure.growing import sample_growing
+from harness.measure.instance import Instance
 from harness.measure.instances import Instances
-from harness.measure.interleaved import Interleaved
+from harness.measure.paired import INSTANCES
 from harness.measure.sequential import Sequential
 from ops.sides import Side
 
 TOLERANCES = (0.01, 0.005)
 PLANTED = (0.0, 0.005, 0.01, 0.015, 0.02)
-BUDGET_S = 5.0
+BUDGET_S = 10.0
 LONG_BUDGET_S = 20.0
+
+Build = Callable[[str, Side], Planted]
+"""An instance of a side, as mock or reference."""
 
 COLLECTOR_WARMUPS, COLLECTOR_RUNS = 3, 6
 """Defaults of ``benchmark_with_power`` in the collectors."""
@@ -34,13 +42,11 @@ class Condition:
     Attributes:
         operator: of `benchmarks.decisions_operators.OPERATORS`.
         mode: graph or eager.
-        instances: per side.
         planted: share by which the mock takes longer.
     """
 
     operator: Operator
     mode: str
-    instances: int
     planted: float
 
     @property
@@ -62,24 +68,25 @@ class Bench:
         operator, source = condition.operator, random.Random(seed)
         if operator.name not in self._sources:
             self._sources[operator.name] = operator.make()
-        count = condition.instances
-        references = max(count, 2)  # A/A needs a second one
-        sides = self._sources[operator.name].draw(count + references, source)
+        supply = self._sources[operator.name].supply(source)
+        mock, reference = next(supply), next(supply)
         with ExitStack() as closing:
-            spin = self._spin(condition, sides[0])
+            spin = self._spin(condition, mock)
             start = time.monotonic()
-            made = self._instances(condition, sides, spin, closing)
+            made = Instances([], [])
+            build = partial(self._build, condition, spin, closing)
+            _extend(made, build, chain([mock, reference], supply), INSTANCES)
+            made.sample_ms = _sample_ms(made.reference[0])
             questions = condition.questions
-            run = Interleaved(made, "warm", seed)
             budget = LONG_BUDGET_S if operator.long else BUDGET_S
-            run.sample(questions, None, budget)
+            extend = partial(_extend, made, build, supply)
+            sample_growing(made, "warm", seed, questions, budget_s=budget, extend=extend)
             overhead = time.monotonic() - start - max(each.seconds for each in questions)
-        added = spin.share if spin else condition.planted
-        collectors = collectors_ratio(sides[0], sides[count], condition.mode)
+        added = spin.share if spin else _share(condition)
+        collectors = collectors_ratio(mock, reference, condition.mode)
         return {
             "operator": operator.name,
             "mode": condition.mode,
-            "instances": count,
             "planted": condition.planted,
             "added": added,
             "decisions": [_said(each, overhead) for each in questions],
@@ -94,41 +101,68 @@ class Bench:
         key = (operator.name, condition.mode, condition.planted)
         if key not in self._spins:
             with ExitStack() as closing:
-                instance = self._instance("mock", condition, side, closing)
+                instance = self._instance("mock", condition, side, closing, plant=False)
                 self._spins[key] = calibrated(instance, condition.planted)
         return self._spins[key]
 
-    def _instances(
-        self, condition: Condition, sides: list[Side], spin: Spin | None, closing: ExitStack
-    ) -> Instances:
-        operator, count = condition.operator, condition.instances
-        more = round(operator.calls * condition.planted) if operator.by_calls else 0
-        mocks = [self._instance("mock", condition, each, closing, more) for each in sides[:count]]
-        references = [
-            self._instance("reference", condition, each, closing) for each in sides[count:]
-        ]
-        if spin:
-            mocks = [replace(each, spin=spin.cycles) for each in mocks]
-        references[0].lead_in()
-        sample_ms = references[0].sample().ms() * operator.calls
-        second = references[1] if count == 1 else None
-        return Instances([*mocks], [*references[:count]], second, sample_ms=sample_ms)
+    def _build(
+        self, condition: Condition, spin: Spin | None, closing: ExitStack, label: str, side: Side
+    ) -> Planted:
+        """A mock, which takes longer as the condition says, or a reference."""
+        is_mock = label == "mock"
+        made = self._instance(label, condition, side, closing, plant=is_mock)
+        return replace(made, spin=spin.cycles) if spin and is_mock else made
 
     def _instance(
-        self, label: str, condition: Condition, side: Side, closing: ExitStack, more: int = 0
+        self, label: str, condition: Condition, side: Side, closing: ExitStack, *, plant: bool
     ) -> Planted:
         """An instance of a side; graphs of sides that come again are kept."""
         operator = condition.operator
+        calls, more = _calls(condition)
+        more = more if plant else 0
         if condition.mode == "eager":
-            return planted(label, side, operator.calls, more=more, graph=False)
+            return planted(label, side, calls, more=more, graph=False)
         if self._sources[operator.name].lasting:
             if id(side) not in self._graphs:
-                self._graphs[id(side)] = planted(label, side, operator.calls)
+                self._graphs[id(side)] = planted(label, side, calls)
             return replace(self._graphs[id(side)], label=label)
-        made = planted(label, side, operator.calls, more=more)
+        made = planted(label, side, calls, more=more)
         assert made.graph is not None
         closing.callback(made.graph.close)
+        if made.lead:
+            closing.callback(made.lead.close)
         return made
+
+
+def _calls(condition: Condition) -> tuple[int, int]:
+    """Calls that are counted in a sample, and calls more that plant the ratio."""
+    operator = condition.operator
+    if not operator.by_calls:
+        return operator.calls, 0
+    return calls_that_plant(condition.planted, operator.calls)
+
+
+def _share(condition: Condition) -> float:
+    calls, more = _calls(condition)
+    return more / calls
+
+
+def _sample_ms(reference: Instance) -> float:
+    """How long a sample lasts."""
+    reference.lead_in()
+    return reference.sample().ms() * reference.calls
+
+
+def _extend(made: Instances, build: Build, supply: Iterator[Side], wanted: int) -> None:
+    """Instances up to ``wanted`` a side, while the supply lasts."""
+    start = time.monotonic()
+    while len(made.mock) < wanted:
+        pair = tuple(islice(supply, 2))
+        if len(pair) < 2:
+            break
+        made.mock.append(build("mock", pair[0]))
+        made.reference.append(build("reference", pair[1]))
+    made.making_s += time.monotonic() - start
 
 
 def _said(question: Sequential, overhead: float) -> dict[str, Any]:
@@ -143,6 +177,8 @@ def _said(question: Sequential, overhead: float) -> dict[str, Any]:
         "high": look.interval[1],
         "floor": look.floor.ratio if look.floor else None,
         "blocks": look.blocks,
+        "instances": look.instances,
+        "looks": look.number,
         "seconds": question.seconds + overhead,
     }
 

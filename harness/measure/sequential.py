@@ -29,6 +29,9 @@ WANDER = 6.0
 OUTSIDE_ALPHA = 0.005
 """Probability that noise alone, however loud, makes equal sides come out as different."""
 
+FLOORS = 3.0
+"""A ratio this many times as far from 1 as A/A is no matter of A/A."""
+
 NEGLIGIBLE = 0.1
 """Noise of this share of the half-width for allocations adds 0.5 % to the interval."""
 
@@ -177,7 +180,7 @@ def _judge(
     decision = decide(*found.interval(ALPHA * share), tolerance)
     if decision is Decision.OUTSIDE:
         decision = decide(*found.interval(OUTSIDE_ALPHA * share), tolerance)
-    doubts = _objections(floor, diagnosis, tolerance, decision)
+    doubts = _objections(found, floor, diagnosis, tolerance, decision)
     if decision is Decision.UNDECIDED:
         doubts.insert(0, _why_wide(found, tolerance, share))
     elif found.effective < FEWEST_EFFECTIVE and not _far_from_edge(found, tolerance):
@@ -205,11 +208,16 @@ def _why_wide(found: Estimate, tolerance: float, share: float) -> str:
 
 
 def _objections(
-    floor: Estimate | None, diagnosis: Diagnosis, tolerance: float, decision: Decision
+    ratio: Estimate,
+    floor: Estimate | None,
+    diagnosis: Diagnosis,
+    tolerance: float,
+    decision: Decision,
 ) -> list[str]:
     """Why an interval must not be believed."""
     found = []
-    if decision is Decision.OUTSIDE and floor and abs(floor.ratio - 1) > tolerance:
+    off = abs(floor.ratio - 1) if floor and decision is Decision.OUTSIDE else 0.0
+    if floor and off > max(tolerance, abs(ratio.ratio - 1) / FLOORS):
         found.append(
             f"the reference differs from a second instance of itself by {floor.ratio - 1:+.2%}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from functools import partialmethod
 
 import pytest
 import torch
@@ -229,6 +230,10 @@ class Card:
         self.graphs.append(FakeGraph(calls))
         return self.graphs[-1]
 
+    @staticmethod
+    def sample_of(instance, card):
+        return card.sample(instance)
+
     def sample(self, instance):
         taken = self.calls_of(instance)
         spins = tuple(FixedSample(0.002 + 5e-7 * each, instance.calls) for each in instance.cycles)
@@ -254,7 +259,7 @@ def card(monkeypatch):
     monkeypatch.setattr(decisions_plant, "capture", made.capture)
     monkeypatch.setattr(decisions_stream, "capture", made.capture)
     monkeypatch.setattr("harness.measure.unroll.capture", made.capture)
-    monkeypatch.setattr(Stretched, "sample", lambda instance: made.sample(instance))
+    monkeypatch.setattr(Stretched, "sample", partialmethod(Card.sample_of, made))
     monkeypatch.setattr(decisions_plant, "spin_rate", lambda: 2e9)
     monkeypatch.setattr(decisions_stream, "time_replays", lambda replay, runs: [0.008] * runs)
     return made

@@ -63,6 +63,12 @@ def read_shard(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def environment_of(path: Path) -> dict[str, Any]:
+    """Where and with what a shard was measured."""
+    found: dict[str, Any] = json.loads(path.read_text())["environment"]
+    return found
+
+
 def write_shard(path: Path, figures: dict[str, Any]) -> None:
     """Write a shard's file as a whole or not at all."""
     beside = path.parent / f".{path.stem}.part"
@@ -98,11 +104,13 @@ def run_shard(path: Path, operators: Sequence[Operator], seconds: float, bench: 
 
 def merge(folder: Path) -> dict[str, Any]:
     """The figures of all shards in ``folder``."""
-    shards = {path.stem: read_shard(path) for path in sorted(folder.glob("*.json"))}
+    paths = sorted(folder.glob("*.json"))
+    shards = {path.stem: read_shard(path) for path in paths}
     pairs = [pair for shard in shards.values() for pair in shard]
     lines = pooled(pairs)
     return {
         "shards": {name: len(shard) for name, shard in shards.items()},
+        "environments": {path.stem: environment_of(path) for path in paths},
         "tolerances": list(TOLERANCES),
         "collectors": COLLECTORS,
         "operators": {name: each.title for name, each in OPERATORS.items()},

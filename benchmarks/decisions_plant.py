@@ -1,100 +1,122 @@
-"""Instances that take a known share longer: by more calls, or by a calibrated spin kernel."""
+"""Instances whose samples are followed by spin kernels that last a known share of them.
+
+An operator with a spin kernel behind it is an operator that takes that much longer: both are timed
+in the same sample, each between its own events, and added. So one sample stands for mocks of every
+planted ratio.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
-from harness.measure.events import EventSample, sample_eager, sample_replay, sample_replays
+from harness.measure.blocks import blocks, random_orders
+from harness.measure.events import EventSample, sample_eager, sample_replays
 from harness.measure.graph import capture
+from harness.measure.hold import PROBES, Held, spin, spin_rate
 from harness.measure.instance import Instance
+from harness.measure.unroll import capture_lead
 from ops.sides import Side
 
-CALIBRATION_MS = 250.0
-"""Spent on each figure of the calibration, in samples of at least 15 pairs."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-CYCLES_PER_MS = 1.8e6
-"""A first guess of the SM clock; the calibration measures."""
+CALIBRATIONS = 4
+CALIBRATION_BLOCKS = 12
+LAUNCH_MS = 0.0015
+"""About what an empty kernel takes between two events."""
 
 
 @dataclass(frozen=True)
-class Planted(Instance):
-    """An instance whose samples last longer by a known share.
+class StretchedSample(EventSample):
+    """A sample of an operator, and of the spin kernels behind it.
 
     Attributes:
-        counted: calls that a sample is divided by; fewer than `calls` plants a ratio.
-        spin: clock cycles of a spin kernel inside the events of each sample, 0 for none.
+        spins: a sample of each spin kernel.
+        log: milliseconds per call of each spin kernel, a row for each sample that was read.
     """
 
-    counted: int = 1
-    spin: int = 0
+    spins: tuple[EventSample, ...] = ()
+    log: list[tuple[float, ...]] = field(default_factory=list)
+
+    def ms(self) -> float:
+        """Milliseconds per call of the operator alone; the spin kernels' go to the log."""
+        last = self.spins[-1].ms()
+        self.log.append((*(each.ms() for each in self.spins[:-1]), last))
+        return super().ms()
+
+
+@dataclass(frozen=True)
+class Stretched(Instance):
+    """An instance with spin kernels behind each sample.
+
+    Attributes:
+        cycles: of each spin kernel; none for a reference.
+        log: see `StretchedSample`.
+    """
+
+    cycles: tuple[int, ...] = ()
+    log: list[tuple[float, ...]] = field(default_factory=list)
 
     def sample(self) -> EventSample:
         """See `Instance.sample`."""
         if self.graph is None:
-            calls = sample_eager(self.side, self.calls).pairs
-            spins = sample_replays(self._spin, 1).pairs if self.spin else ()
-            return EventSample((*calls, *spins), self.counted)
-        if self.spin:
-            return sample_replay(self._replay_and_spin, self.counted)
-        return sample_replay(self.graph.replay, self.counted)
+            taken = sample_eager(self.side, self.calls)
+        else:
+            taken = EventSample(sample_replays(self.graph.replay, 1).pairs, self.calls)
+        if not self.cycles:
+            return taken
+        spins = tuple(self._spin(cycles) for cycles in self.cycles)
+        return StretchedSample(taken.pairs, self.calls, spins, self.log)
 
-    def _replay_and_spin(self) -> None:
-        assert self.graph is not None
-        self.graph.replay()
-        self._spin()
+    def _spin(self, cycles: int) -> EventSample:
+        return EventSample(sample_replays(lambda: spin(cycles), 1).pairs, self.calls)
 
-    def _spin(self) -> None:
-        import torch
+    def stretches(self, count: int) -> NDArray[np.float64]:
+        """Milliseconds per call of the spin kernels in the last samples [count, kernels]."""
+        import numpy as np
 
-        torch.cuda._sleep(self.spin)
-
-
-def planted(label: str, side: Side, calls: int, *, more: int = 0, graph: bool = True) -> Planted:
-    """An instance of ``calls`` calls to a sample, and ``more`` that are not counted."""
-    made = capture(side, calls=calls + more, topology=False) if graph else None
-    return Planted(label, side, made, calls + more, counted=calls)
+        return np.asarray(self.log[-count:])
 
 
-@dataclass(frozen=True)
-class Spin:
-    """A calibrated spin kernel.
+def stretched(label: str, side: Side, calls: int, *, graph: bool = True) -> Stretched:
+    """An instance of ``calls`` calls to a sample, without spin kernels."""
+    made = capture(side, calls=calls, topology=False) if graph else None
+    lead = capture_lead(side, calls) if graph else None
+    return Stretched(label, side, made, calls, lead)
 
-    Attributes:
-        cycles: for `Planted.spin`.
-        share: what it adds to a sample, measured, as a fraction.
+
+def calibrated(instance: Stretched, shares: Sequence[float]) -> tuple[int, ...]:
+    """Cycles of spin kernels that last these shares of a sample of ``instance``.
+
+    Each round corrects the cycles by what the kernels lasted where they are used: behind samples.
+    What they last in the end is measured with every sample.
     """
-
-    cycles: int
-    share: float
-
-
-def calibrated(instance: Planted, share: float) -> Spin:
-    """A spin kernel that makes samples of ``instance`` longer by about ``share``.
-
-    Its time is a line over its cycles, found from two guesses; what the result adds is measured
-    beside samples without it.
-    """
-    for _ in range(5):
-        instance.sample().ms()
-    base = median(instance.sample().ms() for _ in range(15)) * instance.counted
-    target = share * base
-    one = max(int(target * CYCLES_PER_MS), 100)
-    added_by_one = _added(instance, one, base)
-    other = max(int(one * target / max(added_by_one, target / 10)), 50)
-    if abs(other - one) < 0.05 * one:
-        other = int(1.1 * one)
-    added_by_other = _added(instance, other, base)
-    slope = (added_by_other - added_by_one) / (other - one)
-    cycles = max(int(one + (target - added_by_one) / max(slope, 1e-9)), 1)
-    return Spin(cycles, _added(instance, cycles, base) / base)
+    rate = spin_rate() / 1000
+    base = _typical(replace(instance, cycles=()))
+    targets = [share * base for share in shares]
+    cycles = [max(int((target - LAUNCH_MS) * rate), 1) for target in targets]
+    for _ in range(CALIBRATIONS):
+        spinning = replace(instance, cycles=tuple(cycles), log=[])
+        base = _typical(spinning)
+        lasted = [instance.calls * median(column) for column in zip(*spinning.log, strict=True)]
+        wanted = [share * base for share in shares]
+        cycles = [
+            max(int(each + (target - now) * rate), 1)
+            for each, target, now in zip(cycles, wanted, lasted, strict=True)
+        ]
+    return tuple(cycles)
 
 
-def _added(instance: Planted, cycles: int, base_ms: float) -> float:
-    """Milliseconds that a spin kernel adds to a sample, median over pairs next to each other."""
-    spinning = replace(instance, spin=cycles)
-    differences = []
-    for _ in range(max(15, int(CALIBRATION_MS / (2 * base_ms)))):
-        plain, longer = instance.sample(), spinning.sample()
-        differences.append((longer.ms() - plain.ms()) * instance.counted)
-    return median(differences)
+def _typical(instance: Stretched) -> float:
+    """Median milliseconds of a sample, taken as where instances are compared."""
+    sampler: Any = instance.sample
+    if instance.graph is None:
+        sampler = Held(instance.sample, instance.lead_in, spin_rate())
+    rows = list(blocks([sampler], islice(random_orders(1, 0), CALIBRATION_BLOCKS)))
+    del instance.log[:PROBES]
+    return instance.calls * median(row[0] for row in rows[PROBES:])

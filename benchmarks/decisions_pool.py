@@ -27,7 +27,7 @@ MOST_SECONDS, MOST_SECONDS_LONG = 1.0, 10.0
 
 HEAD = (
     "tolerance", "planted", "operators", "decisions", "outside [95 %]", "inside", "undecided",
-    "median s", "the collectors' way: outside [95 %]",
+    "instances a side, median", "median s", "the collectors' way: outside [95 %]",
 )  # fmt: skip
 GOAL_HEAD = ("tolerance", "planted", "operators", "outside", "bound", "decisions", "met")
 
@@ -47,18 +47,16 @@ def rate(hits: int, count: int) -> dict[str, Any]:
 
 
 def pooled(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """One line per tolerance, planted ratio and group of operators, modes, or instances."""
+    """One line per tolerance, planted ratio and group of operators or modes."""
     groups: dict[str, Callable[[Record], bool]] = {
-        "up to 1.5 ms": lambda r: not OPERATORS[r["operator"]].long,
+        "up to 1.5 ms": lambda r: (
+            OPERATORS[r["operator"]].pooled and not OPERATORS[r["operator"]].long
+        ),
         "15 ms": lambda r: OPERATORS[r["operator"]].long,
     }
     short = groups["up to 1.5 ms"]
     for mode in ("graph", "eager"):
         groups[f"{mode}, up to 1.5 ms"] = lambda r, m=mode: short(r) and r["mode"] == m  # type: ignore[misc]
-    for count in sorted({r["instances"] for r in records}):
-        groups[f"{count} a side, up to 1.5 ms"] = lambda r, n=count: (  # type: ignore[misc]
-            short(r) and r["instances"] == n
-        )
     for name in dict.fromkeys(r["operator"] for r in records):
         groups[name] = lambda r, n=name: r["operator"] == n  # type: ignore[misc]
     lines = []
@@ -84,6 +82,7 @@ def _line(records: Iterable[Record], tolerance: float, planted: float) -> dict[s
         "outside": rate(said.count("outside"), len(said)),
         "inside": said.count("inside") / len(said),
         "undecided": said.count("undecided") / len(said),
+        "instances": statistics.median(decision["instances"] for decision, _ in chosen),
         "median_s": statistics.median(decision["seconds"] for decision, _ in chosen),
         "collectors_outside": rate(collectors, len(chosen)),
     }
@@ -131,6 +130,7 @@ def rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             _share(line["outside"]),
             f"{line['inside']:.1%}",
             f"{line['undecided']:.1%}",
+            f"{line['instances']:.0f}",
             f"{line['median_s']:.2f}",
             _share(line["collectors_outside"]),
         ]

@@ -1,27 +1,39 @@
-"""One pair of equal or planted operators, decided at two tolerances and the collectors' way."""
+"""Equal sides drawn, and decided for every planted ratio at two tolerances and the collectors' way.
+
+The planted ratios of a draw share its samples: they are decided as if each were alone, but are not
+independent of each other. Decisions about one ratio come from different draws.
+"""
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.decisions_operators import Operator, Source
-from benchmarks.decisions_plant import Planted, Spin, calibrated, planted
+from benchmarks.decisions_plant import Stretched, calibrated, stretched
 from harness.measure.events import sample_eager, time_replays
 from harness.measure.graph import capture
+from harness.measure.growing import sample_growing
+from harness.measure.instance import Instance
 from harness.measure.instances import Instances
-from harness.measure.interleaved import Interleaved
-from harness.measure.sequential import Sequential
+from harness.measure.paired import INSTANCES
+from harness.measure.sequential import Look, Sequential
 from ops.sides import Side
 
 TOLERANCES = (0.01, 0.005)
 PLANTED = (0.0, 0.005, 0.01, 0.015, 0.02)
-BUDGET_S = 5.0
+BUDGET_S = 10.0
 LONG_BUDGET_S = 20.0
+
+Build = Callable[[str, Side], Stretched]
+"""An instance of a side, as mock or reference."""
 
 COLLECTOR_WARMUPS, COLLECTOR_RUNS = 3, 6
 """Defaults of ``benchmark_with_power`` in the collectors."""
@@ -29,109 +41,167 @@ COLLECTOR_WARMUPS, COLLECTOR_RUNS = 3, 6
 
 @dataclass(frozen=True)
 class Condition:
-    """What a pair is.
+    """What is drawn.
 
     Attributes:
         operator: of `benchmarks.decisions_operators.OPERATORS`.
         mode: graph or eager.
-        instances: per side.
-        planted: share by which the mock takes longer.
     """
 
     operator: Operator
     mode: str
-    instances: int
-    planted: float
 
-    @property
-    def questions(self) -> list[Sequential]:
-        """A question per tolerance but the planted one: on the edge no answer is right."""
-        return [Sequential(each) for each in TOLERANCES if each != self.planted]
+
+class Question(Sequential):
+    """Whether a mock that takes a planted share longer is beyond the tolerance.
+
+    Args:
+        tolerance: of the ratio.
+        planted: position of the share in `PLANTED`.
+        mocks: the instances whose samples are stretched.
+
+    Attributes:
+        wall_s: seconds from its beginning, building included, to the latest look.
+    """
+
+    def __init__(self, tolerance: float, planted: int, mocks: Sequence[Instance]) -> None:
+        super().__init__(tolerance)
+        self.planted, self._mocks = planted, mocks
+        self._start = time.monotonic()
+        self.wall_s = 0.0
+
+    def look(
+        self, mock: Any, reference: object, floor: tuple[object, object] | None = None
+    ) -> Look:
+        """As `Sequential.look`, at mocks with their spin kernels."""
+        found = super().look(mock + self.added_ms(len(mock)), reference, floor)
+        self.wall_s = time.monotonic() - self._start
+        return found
+
+    def added_ms(self, blocks: int) -> Any:
+        """Milliseconds per call of the spin kernels [blocks, instances]; 0 for the first share."""
+        import numpy as np
+
+        if self.planted == 0:
+            return 0.0
+        taken = [cast(Stretched, each).stretches(blocks) for each in self._mocks]
+        return np.stack([each[:, self.planted - 1] for each in taken], axis=1)
 
 
 class Bench:
-    """Sources of operators and their calibrations, kept between pairs."""
+    """Sources of operators and their calibrations, kept between draws."""
 
     def __init__(self) -> None:
         self._sources: dict[str, Source] = {}
-        self._spins: dict[tuple[str, str, float], Spin] = {}
-        self._graphs: dict[int, Planted] = {}
+        self._cycles: dict[Condition, tuple[int, ...]] = {}
+        self._graphs: dict[int, Stretched] = {}
 
-    def decide(self, condition: Condition, seed: int) -> dict[str, Any]:
-        """Decide one pair both ways; plain JSON values."""
+    def decide(self, condition: Condition, seed: int) -> list[dict[str, Any]]:
+        """Draw equal sides and decide each planted ratio both ways; plain JSON values."""
         operator, source = condition.operator, random.Random(seed)
         if operator.name not in self._sources:
             self._sources[operator.name] = operator.make()
-        count = condition.instances
-        references = max(count, 2)  # A/A needs a second one
-        sides = self._sources[operator.name].draw(count + references, source)
+        supply = self._sources[operator.name].supply(source)
+        mock, reference = next(supply), next(supply)
         with ExitStack() as closing:
-            spin = self._spin(condition, sides[0])
-            start = time.monotonic()
-            made = self._instances(condition, sides, spin, closing)
-            questions = condition.questions
-            run = Interleaved(made, "warm", seed)
+            self._calibrate(condition, mock)
+            made = Instances([], [])
+            questions = _questions(made)
+            build = partial(self._build, condition, closing)
+            _extend(made, build, chain([mock, reference], supply), INSTANCES)
+            made.sample_ms = _sample_ms(made.reference[0])
             budget = LONG_BUDGET_S if operator.long else BUDGET_S
-            run.sample(questions, None, budget)
-            overhead = time.monotonic() - start - max(each.seconds for each in questions)
-        added = spin.share if spin else condition.planted
-        collectors = collectors_ratio(sides[0], sides[count], condition.mode)
-        return {
-            "operator": operator.name,
-            "mode": condition.mode,
-            "instances": count,
-            "planted": condition.planted,
-            "added": added,
-            "decisions": [_said(each, overhead) for each in questions],
-            "collectors_ratio": collectors * (1 + added),
-        }
+            extend = partial(_extend, made, build, supply)
+            sampled = sample_growing(made, "warm", seed, questions, budget_s=budget, extend=extend)
+            records = _records(condition, questions, sampled.rows)
+        ratio = collectors_ratio(mock, reference, condition.mode)
+        return [{**each, "collectors_ratio": ratio * (1 + each["added"])} for each in records]
 
-    def _spin(self, condition: Condition, side: Side) -> Spin | None:
-        """The spin kernel of a condition, calibrated once per process; None without one."""
-        operator = condition.operator
-        if operator.by_calls or not condition.planted:
-            return None
-        key = (operator.name, condition.mode, condition.planted)
-        if key not in self._spins:
+    def _calibrate(self, condition: Condition, side: Side) -> None:
+        """Cycles of the spin kernels, once per process."""
+        if condition not in self._cycles:
             with ExitStack() as closing:
                 instance = self._instance("mock", condition, side, closing)
-                self._spins[key] = calibrated(instance, condition.planted)
-        return self._spins[key]
+                self._cycles[condition] = calibrated(instance, PLANTED[1:])
 
-    def _instances(
-        self, condition: Condition, sides: list[Side], spin: Spin | None, closing: ExitStack
-    ) -> Instances:
-        operator, count = condition.operator, condition.instances
-        more = round(operator.calls * condition.planted) if operator.by_calls else 0
-        mocks = [self._instance("mock", condition, each, closing, more) for each in sides[:count]]
-        references = [
-            self._instance("reference", condition, each, closing) for each in sides[count:]
-        ]
-        if spin:
-            mocks = [replace(each, spin=spin.cycles) for each in mocks]
-        references[0].lead_in()
-        sample_ms = references[0].sample().ms() * operator.calls
-        second = references[1] if count == 1 else None
-        return Instances([*mocks], [*references[:count]], second, sample_ms=sample_ms)
+    def _build(self, condition: Condition, closing: ExitStack, label: str, side: Side) -> Stretched:
+        """A mock, with spin kernels, or a reference."""
+        made = self._instance(label, condition, side, closing)
+        if label == "reference":
+            return made
+        return replace(made, cycles=self._cycles[condition], log=[])
 
     def _instance(
-        self, label: str, condition: Condition, side: Side, closing: ExitStack, more: int = 0
-    ) -> Planted:
+        self, label: str, condition: Condition, side: Side, closing: ExitStack
+    ) -> Stretched:
         """An instance of a side; graphs of sides that come again are kept."""
         operator = condition.operator
         if condition.mode == "eager":
-            return planted(label, side, operator.calls, more=more, graph=False)
+            return stretched(label, side, operator.calls, graph=False)
         if self._sources[operator.name].lasting:
             if id(side) not in self._graphs:
-                self._graphs[id(side)] = planted(label, side, operator.calls)
+                self._graphs[id(side)] = stretched(label, side, operator.calls)
             return replace(self._graphs[id(side)], label=label)
-        made = planted(label, side, operator.calls, more=more)
-        assert made.graph is not None
-        closing.callback(made.graph.close)
+        made = stretched(label, side, operator.calls)
+        for graph in (made.graph, made.lead):
+            if graph:
+                closing.callback(graph.close)
         return made
 
 
-def _said(question: Sequential, overhead: float) -> dict[str, Any]:
+def _questions(made: Instances) -> list[Question]:
+    """One per planted ratio and tolerance, but where they are equal: there no answer is right."""
+    return [
+        Question(tolerance, at, made.mock)
+        for at, planted in enumerate(PLANTED)
+        for tolerance in TOLERANCES
+        if tolerance != planted
+    ]
+
+
+def _records(
+    condition: Condition,
+    questions: Sequence[Question],
+    rows: Sequence[tuple[float, ...]],
+) -> list[dict[str, Any]]:
+    """A record per planted ratio."""
+    import numpy as np
+
+    records = []
+    for at, planted in enumerate(PLANTED):
+        asked = [each for each in questions if each.planted == at]
+        added = np.median(asked[0].added_ms(len(rows))) / np.median(np.asarray(rows))
+        records.append(
+            {
+                "operator": condition.operator.name,
+                "mode": condition.mode,
+                "planted": planted,
+                "added": float(added),
+                "decisions": [_said(each) for each in asked],
+            }
+        )
+    return records
+
+
+def _sample_ms(reference: Instance) -> float:
+    """How long a sample lasts."""
+    reference.lead_in()
+    return reference.sample().ms() * reference.calls
+
+
+def _extend(made: Instances, build: Build, supply: Iterator[Side], wanted: int) -> None:
+    """Instances up to ``wanted`` a side, while the supply lasts."""
+    start = time.monotonic()
+    while len(made.mock) < wanted:
+        pair = tuple(islice(supply, 2))
+        if len(pair) < 2:
+            break
+        made.mock.append(build("mock", pair[0]))
+        made.reference.append(build("reference", pair[1]))
+    made.making_s += time.monotonic() - start
+
+
+def _said(question: Question) -> dict[str, Any]:
     look = question.last
     assert look is not None
     return {
@@ -143,7 +213,9 @@ def _said(question: Sequential, overhead: float) -> dict[str, Any]:
         "high": look.interval[1],
         "floor": look.floor.ratio if look.floor else None,
         "blocks": look.blocks,
-        "seconds": question.seconds + overhead,
+        "instances": look.instances,
+        "looks": look.number,
+        "seconds": question.wall_s,
     }
 
 

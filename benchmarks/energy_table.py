@@ -7,8 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.energy_goals import spread_percent, sum_percent
+from benchmarks.energy_goals import mean_joules, spread_percent, sum_percent
+from benchmarks.energy_workloads import PAIRS, pair_name
 from benchmarks.recorder_summary import goal_rows
+
+CAPPED = (
+    "This pair does not add up, and need not: alone the GEMM is held at the power limit by lower "
+    "clocks, at which it needs less energy per call."
+)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -22,7 +28,7 @@ def sections(figures: Mapping[str, Any]) -> list[str]:
     return [
         "## Energy per call",
         _repeated(figures),
-        _sums(figures),
+        *(_sum(figures, pair) for pair in PAIRS),
         "GEMM from idle, by averaged power (nvmlDeviceGetPowerUsage read each 100 ms) and by the "
         "energy counter over windows of the same length; deviations are from the GEMM's row above:",
         _averaged(figures["averaged"]),
@@ -70,17 +76,16 @@ def _capped(state: Mapping[str, Any]) -> str:
     return "-" if first is None or last is None else f"{(last - first) / 1e6:.0f}"
 
 
-def _sums(figures: Mapping[str, Any]) -> str:
-    off = sum_percent(figures["sums"])
+def _sum(figures: Mapping[str, Any], pair: tuple[str, str]) -> str:
+    rounds, name = figures["sums"], pair_name(pair)
+    off = sum_percent(rounds, pair)
     if off is None:
-        return "Both operators in one window: not measured."
-    mean = {
-        name: statistics.mean(line[name]["energy_j"] for line in figures["sums"])
-        for name in ("gemm", "dsa", "both")
-    }
+        return f"{name} in one window: not measured."
+    alone = sum(mean_joules(rounds, each) for each in pair)
+    why = "" if pair == PAIRS[0] else f" {CAPPED}"
     return (
-        f"Both operators in one window: {mean['both']:.4f} J a pair, the sum of each alone "
-        f"{mean['gemm'] + mean['dsa']:.4f} J, {off:+.2f} %."
+        f"{name} in one window: {mean_joules(rounds, name):.4f} J a pair, the sum of each alone "
+        f"{alone:.4f} J, {off:+.2f} %.{why}"
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import decisions_pool as decided
+from benchmarks import energy_table as joules
 from benchmarks import recorder_summary as cost
 from benchmarks.results_file import DEFAULT_FOLDER
 
@@ -162,13 +163,24 @@ def decisions() -> list[str]:
     return [
         "## How often a paired decision is wrong",
         "Equal operators, and operators planted to take longer; shares with Clopper-Pearson "
-        f"bounds. On the same pairs, {figures['collectors']}.",
+        "bounds. The planted ratios of a draw share its samples and are not independent of each "
+        "other; the decisions about one ratio are from different draws (of DSA: from six sides per "
+        "shard, built once). On the same pairs, "
+        f"{figures['collectors']}.",
         table(decided.GOAL_HEAD, decided.goal_rows(figures["goals"])),
         table(decided.HEAD, decided.rows(figures["lines"])),
         "\n".join(titles),
         f"Pairs per shard: {shards}.",
-        where(document),
+        where({"environment": next(iter(figures["environments"].values()))}),
     ]
+
+
+def energy() -> list[str]:
+    """Energy per call; nothing where not measured."""
+    if not (DEFAULT_FOLDER / "energy.json").exists():
+        return []
+    document = load("energy")
+    return [*joules.sections(document["figures"]), where(document)]
 
 
 NOT_MET = (
@@ -208,6 +220,7 @@ def page() -> str:
                 complete=False,
             ),
             *decisions(),
+            *energy(),
             "## Other profilers in the process",
             neighbours(),
         ]

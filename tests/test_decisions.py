@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from functools import partialmethod
 
 import pytest
 import torch
 
 from benchmarks import decisions, decisions_plant, decisions_pool, decisions_stream, tables
 from benchmarks.decisions_operators import OPERATORS, SYNTHETIC, Operator
-from benchmarks.decisions_plant import Planted, calibrated
+from benchmarks.decisions_plant import Stretched, StretchedSample, calibrated
 from benchmarks.decisions_pool import GOALS, goals, pooled, rate
 from benchmarks.decisions_stream import PLANTED, TOLERANCES, Bench, Condition
 from harness.measure.events import EventSample
+from harness.measure.instances import Instances
 from ops.sides import Side
 
 
@@ -23,11 +25,10 @@ def pair(planted=0.0, operator="rmsnorm", collectors=1.0, seconds=0.2, **said):
     return {
         "operator": operator,
         "mode": "graph",
-        "instances": 2,
         "planted": planted,
         "added": planted,
         "decisions": [
-            {"tolerance": tolerance, "decision": answer, "seconds": seconds}
+            {"tolerance": tolerance, "decision": answer, "seconds": seconds, "instances": 2}
             for tolerance, answer in answers.items()
         ],
         "collectors_ratio": collectors,
@@ -96,24 +97,28 @@ def test_too_few_decisions_meet_no_goal():
 
 def test_a_round_holds_every_condition_and_cheap_operators_come_first():
     chosen = [OPERATORS[name] for name in SYNTHETIC]
-    count = len(chosen) * len(PLANTED) * 4
+    count = len(chosen) * 2
     made = list(itertools.islice(decisions.conditions(chosen), count + 1))
     assert len(set(made[:count])) == count
     assert made[count] == made[0]
-    assert [each.operator.name for each in made[:count:20]] == list(SYNTHETIC)
+    assert [each.operator.name for each in made[:count:2]] == list(SYNTHETIC)
+
+
+def test_eager_samples_of_the_shortest_operators_are_in_every_fourth_round():
+    operator = OPERATORS["rmsnorm"]
+    made = itertools.islice(decisions.conditions([operator]), 10)
+    assert "".join(each.mode[0] for each in made) == "gegggg" + "eggg"
 
 
 def test_nothing_is_asked_on_the_edge_itself():
-    condition = Condition(OPERATORS["rmsnorm"], "graph", 2, 0.01)
-    assert [each.tolerance for each in condition.questions] == [0.005]
-    equal = Condition(OPERATORS["rmsnorm"], "graph", 2, 0.0)
-    assert [each.tolerance for each in equal.questions] == list(TOLERANCES)
-
-
-def test_ratios_planted_by_calls_are_whole_calls():
-    for operator in OPERATORS.values():
-        if operator.by_calls:
-            assert [operator.calls * share for share in PLANTED] == [0, 1, 2, 3, 4]
+    asked = [
+        (PLANTED[each.planted], each.tolerance)
+        for each in decisions_stream._questions(Instances([], []))
+    ]
+    assert set(asked) == set(itertools.product(PLANTED, TOLERANCES)) - {
+        (0.01, 0.01),
+        (0.005, 0.005),
+    }
 
 
 def test_shards_have_seeds_of_their_own():
@@ -129,7 +134,7 @@ class FakeBench:
         if len(self.seeds) == self.fails_at:
             raise RuntimeError("out of memory")
         self.seeds.append(seed)
-        return pair(condition.planted, condition.operator.name)
+        return [pair(planted, condition.operator.name) for planted in PLANTED]
 
 
 def run_for(path, monkeypatch, pairs, bench):
@@ -144,8 +149,8 @@ def test_a_shard_goes_on_where_it_ended_with_other_seeds(tmp_path, monkeypatch, 
     first = run_for(path, monkeypatch, 5, bench)
     assert 0 < first == len(decisions.read_shard(path))
     second = run_for(path, monkeypatch, 5, bench)
-    assert second == len(decisions.read_shard(path)) == len(bench.seeds) > first
-    assert len(set(bench.seeds)) == second
+    assert second == len(decisions.read_shard(path)) == len(PLANTED) * len(bench.seeds) > first
+    assert len(PLANTED) * len(set(bench.seeds)) == second
     assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
 
 
@@ -153,7 +158,7 @@ def test_a_pair_that_fails_ends_the_shard_and_keeps_what_was_decided(tmp_path, m
     path = tmp_path / "a.json"
     assert run_for(path, monkeypatch, 50, FakeBench(fails_at=3)) == -1
     figures = json.loads(path.read_text())["figures"]
-    assert len(figures["pairs"]) == 3
+    assert len(figures["pairs"]) == 3 * len(PLANTED)
     assert "out of memory" in figures["problems"][0]
 
 
@@ -178,29 +183,13 @@ def test_without_results_there_is_no_section(tmp_path, monkeypatch):
     assert tables.decisions() == []
 
 
-class Spinning(Planted):
-    """Takes 1 ms, and per spin cycle 0.5 ns after 2 us of launch."""
-
-    def sample(self):
-        ms = 1.0 + (0.002 + 5e-7 * self.spin if self.spin else 0.0)
-        return FixedSample((), self.counted, ms)
-
-
 class FixedSample(EventSample):
-    def __init__(self, pairs, calls, ms):
-        super().__init__(pairs, calls)
+    def __init__(self, ms, calls=1):
+        super().__init__((), calls)
         object.__setattr__(self, "fixed", ms)
 
     def ms(self):
         return self.fixed / self.calls
-
-
-def test_a_spin_kernel_is_calibrated_to_the_planted_share():
-    side = Side("mock", call=lambda: None)
-    for share in (0.005, 0.01, 0.02):
-        found = calibrated(Spinning("mock", side, None, 8, counted=8), share)
-        assert found.share == pytest.approx(share, rel=1e-3)
-        assert found.cycles == pytest.approx((share - 0.002) / 5e-7, rel=1e-3)
 
 
 class FakeGraph:
@@ -220,61 +209,124 @@ class FakeSource:
     def __init__(self):
         self.sides = [Side(f"side {n}", call=lambda: None) for n in range(4)]
 
-    def draw(self, count, source):
-        return self.sides[:count]
+    def supply(self, source):
+        if self.lasting:
+            yield from self.sides
+        while not self.lasting:
+            yield Side("side", call=lambda: None)
 
 
 class LastingSource(FakeSource):
     lasting = True
 
 
+class Card:
+    """A call takes 5 us, give or take 0.1 %; a spin kernel 2 us and half a nanosecond a cycle."""
+
+    def __init__(self):
+        self.noise, self.graphs = random.Random(1), []
+
+    def capture(self, side, *, calls=1, topology=True):
+        self.graphs.append(FakeGraph(calls))
+        return self.graphs[-1]
+
+    @staticmethod
+    def sample_of(instance, card):
+        return card.sample(instance)
+
+    def sample(self, instance):
+        taken = self.calls_of(instance)
+        spins = tuple(FixedSample(0.002 + 5e-7 * each, instance.calls) for each in instance.cycles)
+        return taken if not spins else FixedStretched(taken, spins, instance.log)
+
+    def calls_of(self, instance):
+        return FixedSample(0.005 * instance.calls * (1 + self.noise.gauss(0, 1e-3)), instance.calls)
+
+
+class FixedStretched:
+    def __init__(self, taken, spins, log):
+        self.taken, self.spins, self.log = taken, spins, log
+
+    def ms(self):
+        self.log.append(tuple(each.ms() for each in self.spins))
+        return self.taken.ms()
+
+
 @pytest.fixture
-def fake_cuda(monkeypatch):
-    """A call takes 5 us, give or take 0.1 %; a spin cycle half a nanosecond."""
-    noise, graphs, cycles = random.Random(1), [], [0]
-
-    def capture(side, *, calls=1, topology=True):
-        graphs.append(FakeGraph(calls))
-        return graphs[-1]
-
-    def sample(calls, counted):
-        ms = 0.005 * calls * (1 + noise.gauss(0, 1e-3)) + 5e-7 * cycles[0]
-        cycles[0] = 0
-        return FixedSample((), counted, ms)
-
-    def replayed(replay, counted):
-        replay()
-        return sample(replay.__self__.calls, counted)  # of a graph, or of an instance
-
+def card(monkeypatch):
+    made = Card()
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(torch.cuda, "_sleep", lambda count: cycles.__setitem__(0, count))
-    monkeypatch.setattr(decisions_plant, "capture", capture)
-    monkeypatch.setattr(decisions_stream, "capture", capture)
-    monkeypatch.setattr(decisions_plant, "sample_replay", replayed)
+    monkeypatch.setattr(decisions_plant, "capture", made.capture)
+    monkeypatch.setattr(decisions_stream, "capture", made.capture)
+    monkeypatch.setattr("harness.measure.unroll.capture", made.capture)
+    monkeypatch.setattr(Stretched, "sample", partialmethod(Card.sample_of, made))
+    monkeypatch.setattr(decisions_plant, "spin_rate", lambda: 2e9)
     monkeypatch.setattr(decisions_stream, "time_replays", lambda replay, runs: [0.008] * runs)
-    return graphs
+    return made
 
 
-@pytest.mark.parametrize("by_calls", [True, False])
-@pytest.mark.parametrize("instances", [1, 2])
-def test_a_pair_is_decided_both_ways(fake_cuda, by_calls, instances):
-    operator = Operator("rmsnorm", "", 200, by_calls, FakeSource)
-    found = Bench().decide(Condition(operator, "graph", instances, 0.02), seed=1)
-    assert [each["decision"] for each in found["decisions"]] == ["outside", "outside"]
-    assert found["decisions"][0]["ratio"] == pytest.approx(1.02, abs=2e-3)
-    assert found["decisions"][0]["floor"] == pytest.approx(1, abs=2e-3)
-    assert found["added"] == pytest.approx(0.02, abs=1e-3)
-    assert found["collectors_ratio"] == pytest.approx(1.02, abs=1e-3)
-    assert all(graph.closed for graph in fake_cuda)
+def test_spin_kernels_are_calibrated_to_the_planted_shares(card):
+    instance = Stretched("mock", Side("mock", call=lambda: None), FakeGraph(200), 200)
+    shares = (0.005, 0.01, 0.02)
+    found = calibrated(instance, shares)
+    assert found == tuple(pytest.approx((share - 0.002) / 5e-7, rel=0.01) for share in shares)
+
+
+def test_a_share_shorter_than_any_kernel_is_planted_as_short_as_possible(card):
+    instance = Stretched("mock", Side("mock", call=lambda: None), FakeGraph(8), 8)
+    assert calibrated(instance, (0.005,)) == (1,)
+
+
+def test_a_sample_gives_the_operator_and_logs_the_kernels_behind_it():
+    log = []
+    pairs = ((FakeEvent(0.0), FakeEvent(2.0)),)
+    sample = StretchedSample(pairs, 2, (FixedSample(0.1), FixedSample(0.2)), log)
+    assert sample.ms() == 1.0
+    assert log == [(0.1, 0.2)]
+
+
+class FakeEvent:
+    def __init__(self, at):
+        self.at = at
+
+    def synchronize(self):
+        pass
+
+    def elapsed_time(self, other):
+        return other.at - self.at
+
+
+def test_each_planted_ratio_of_a_draw_is_decided_both_ways(card):
+    operator = Operator("rmsnorm", "", 200, FakeSource)
+    found = Bench().decide(Condition(operator, "graph"), seed=1)
+    assert [each["planted"] for each in found] == list(PLANTED)
+    said = {(r["planted"], d["tolerance"]): d["decision"] for r in found for d in r["decisions"]}
+    assert said == {
+        (0.0, 0.01): "inside",
+        (0.0, 0.005): "inside",
+        (0.005, 0.01): "inside",
+        (0.01, 0.005): "outside",
+        (0.015, 0.01): "outside",
+        (0.015, 0.005): "outside",
+        (0.02, 0.01): "outside",
+        (0.02, 0.005): "outside",
+    }
+    for record in found:
+        assert record["added"] == pytest.approx(record["planted"], abs=1e-4)
+        assert record["collectors_ratio"] == pytest.approx(1 + record["added"])
+        for each in record["decisions"]:
+            assert each["ratio"] == pytest.approx(1 + record["planted"], abs=2e-3)
+            assert each["floor"] == pytest.approx(1, abs=2e-3)
+    assert all(graph.closed for graph in card.graphs)
     json.dumps(found, allow_nan=False)
 
 
-def test_graphs_of_sides_that_come_again_are_captured_once(fake_cuda):
+def test_graphs_of_sides_that_come_again_are_captured_once(card):
     bench = Bench()
-    operator = Operator("dsa_512", "", 200, False, LastingSource)
-    for planted in (0.0, 0.02):
-        bench.decide(Condition(operator, "graph", 2, planted), seed=1)
-    assert [graph.calls for graph in fake_cuda].count(200) == 4
+    operator = Operator("dsa_512", "", 200, LastingSource)
+    for seed in (1, 2):
+        bench.decide(Condition(operator, "graph"), seed)
+    assert [graph.calls for graph in card.graphs].count(200) == 4
 
 
 def test_the_collectors_way_is_one_side_after_the_other(monkeypatch):

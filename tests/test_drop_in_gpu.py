@@ -26,6 +26,7 @@ pytestmark = ON_DEVICE
 
 HELPER = "collector.helper"
 MIB = 1 << 20
+PATHS = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
 DECIDED = {Verdict.ALIGNED, Verdict.INCONCLUSIVE}
 """What equal sides may be judged: a latency of a few microseconds may be too noisy to decide."""
 
@@ -250,7 +251,7 @@ def test_spawned_workers_compare_on_the_card(compare, how, tmp_path):
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": PATHS},
         capture_output=True,
         text=True,
         timeout=240,
@@ -272,7 +273,7 @@ def test_the_dsa_collector_is_aligned_by_one_line(framework, mode, tmp_path):
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLLECTOR_MEASURE_POWER": "true"},
+        env={**os.environ, "PYTHONPATH": PATHS, "COLLECTOR_MEASURE_POWER": "true"},
         capture_output=True,
         text=True,
         timeout=580,

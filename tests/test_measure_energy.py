@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.measure import energy, energy_window, feed
 from harness.measure.energy import measure_energy
 from harness.measure.energy_window import COUNTER, INTEGRATED, MIN_TICKS, CardReader
-from harness.measure.feed import Feeder, Timeline, batch_calls
+from harness.measure.feed import DEPTH, Feeder, Timeline, batch_calls
 
 TICK_S = 0.1
 
@@ -222,9 +222,9 @@ def test_a_duration_that_is_none_is_refused(wrong):
 
 
 def test_batches_are_longer_than_polls_and_fit_the_launch_queue():
-    assert batch_calls(1.0, 1.5) == 10
-    assert batch_calls(1.0, 10.0) == 40
-    assert batch_calls(0.001, 1.5) == 400
+    assert batch_calls(1.0, 1.5) == 40
+    assert batch_calls(1.0, 20.0) == 80
+    assert batch_calls(0.001, 1.5) == 300
     assert batch_calls(500.0, 1.5) == 1
 
 
@@ -247,7 +247,7 @@ def test_the_host_clock_of_a_batch_survives_a_host_that_looks_late(use, monkeypa
 
     monkeypatch.setattr(FakeEvent, "synchronize", preempted)
     feeder = Feeder(card.replay, 10, card.clock)
-    begun = card.busy_until - 20 * card.call_s
+    begun = card.busy_until - 10 * DEPTH * card.call_s
     for _ in range(50):
         card.sleep(0.004)
         feeder.keep_busy()

@@ -273,7 +273,8 @@ def test_an_instance_that_does_not_fit_is_left_out_and_the_notes_say_so():
 def test_a_mock_that_does_everything_twice_is_outside_and_an_equal_one_is_not():
     module, reference = Small(), side_of(Small(), "reference")
     twice = Side("mock", call=lambda: (module(), module()), context=torch.inference_mode)
-    assert measure_pair(twice, reference, tolerance=0.01).measurement.decision == "outside"
+    found = measure_pair(twice, reference, tolerance=0.01).measurement
+    assert (found.decision, found.undecided_because) == ("outside", "")
     equal = measure_pair(side_of(Small()), reference, tolerance=0.1).measurement
     assert equal.decision == "inside"
 

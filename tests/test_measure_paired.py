@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.errors import InputError, MissingDeviceError
-from harness.measure import cache, instances, interleaved, unroll
+from harness.measure import cache, hold, instances, interleaved, unroll
 from harness.measure.blocks import Layout, blocks, random_orders, sample_until
 from harness.measure.cache import cold_cache, own_bytes, spaced_orders, warm_cache
 from harness.measure.graph import CaptureError
@@ -111,7 +111,7 @@ def test_a_budget_that_is_over_at_once_still_gives_an_interval():
 
 def test_the_noise_floor_compares_the_two_columns_of_the_layout():
     question = Sequential(0.01)
-    layout = Layout(1, floor=(1, 2))
+    layout = Layout(1, floor=((1,), (2,)))
     sample_until(rows_of(1.0, 1.0, 1.02), layout, [question], budget_s=9, clock=Clock(0.001))
     assert question.last.floor.ratio == pytest.approx(1.02, rel=1e-3)
 
@@ -223,6 +223,8 @@ def fake_cuda(monkeypatch):
         "harness.measure.instance.sample_replay",
         lambda replay, calls: sample(0.004 / calls + CALL_MS),
     )
+    monkeypatch.setattr(hold, "spin", lambda cycles: None)
+    monkeypatch.setattr(interleaved, "spin_rate", lambda: 1.98e9)
     monkeypatch.setattr(interleaved, "WARM_SECONDS", 0.0)
     monkeypatch.setattr(interleaved, "l2_bytes", lambda: L2)
     monkeypatch.setattr(interleaved, "flusher", lambda size: drawn.__next__)

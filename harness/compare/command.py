@@ -22,7 +22,7 @@ from harness.compare.tolerance import parse_tolerance
 from harness.compare.witness import find_validator
 from harness.errors import InputError
 from harness.measure.cache import CACHES, check_cache
-from harness.measure.paired import INSTANCES, TIME_BUDGET_S
+from harness.measure.paired import TIME_BUDGET_S
 from harness.names import SHIPPED, EquivalenceClass
 from harness.output import printed
 from harness.record.choose import choose_recorder, recorder_names
@@ -50,8 +50,8 @@ EQUIVALENCES = {known.name: known for known in SHIPPED}
 @click.option(
     "--instances",
     type=click.IntRange(min=1),
-    default=INSTANCES,
-    help="Of each side that are timed, each in memory of its own.",
+    default=None,
+    help="Of each side that are timed, each in memory of its own [2, and more if needed].",
 )
 @click.option(
     "--cache",
@@ -86,7 +86,7 @@ def compare(
     framework: str,
     recorder: str,
     tolerance: str,
-    instances: int,
+    instances: int | None,
     cache: str,
     time_budget: float,
     require: Sequence[str],

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from harness.measure.cache import CacheKind
-from harness.measure.paired import INSTANCES, TIME_BUDGET_S
+from harness.measure.paired import TIME_BUDGET_S
 from harness.names import EquivalenceClass
 from harness.programs import Program
 from harness.record.base import Recorder
@@ -35,7 +35,8 @@ class Options:
         required: names of checks that may not be skipped.
         equivalences: declared classes of names that count as the same.
         forwards: forwards recorded per side and mode.
-        instances: of each side that are timed, where the adapter can build more than one.
+        instances: of each side that are timed, where the adapter can build more than one; None
+            times 2, and more where allocations are what keeps the ratio undecided.
         cache: ``warm`` or ``cold``.
         time_budget: seconds of sampling after which an open latency ratio stays undecided.
         rounds: blocks of samples; None samples until the ratio is decided.
@@ -51,7 +52,7 @@ class Options:
     required: frozenset[str] = frozenset()
     equivalences: tuple[EquivalenceClass, ...] = ()
     forwards: int = 5
-    instances: int = INSTANCES
+    instances: int | None = None
     cache: CacheKind = "warm"
     time_budget: float = TIME_BUDGET_S
     rounds: int | None = None

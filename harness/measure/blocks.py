@@ -29,17 +29,21 @@ Sampler = Callable[[], Sample]
 """Enqueues a sample without waiting for it."""
 
 
+Floor = tuple[Sequence[int], Sequence[int]]
+"""Samplers of two instances, or groups of instances, of the reference."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which sampler stands for what.
 
     Attributes:
         instances: per side; samplers 0 .. instances - 1 are the mock's, the next the reference's.
-        floor: the two samplers of A/A, None without.
+        floor: the samplers of the two sides of A/A, None without.
     """
 
     instances: int
-    floor: tuple[int, int] | None = None
+    floor: Floor | None = None
 
 
 def random_orders(samplers: int, seed: int) -> Iterator[list[int]]:
@@ -74,6 +78,7 @@ def sample_until(
     questions: Sequence[Sequential],
     *,
     budget_s: float,
+    spent_s: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[tuple[float, ...]]:
     """Take blocks until every question is decided, time is up, or the blocks end.
@@ -84,13 +89,14 @@ def sample_until(
         taken: times by sampler, as `blocks` gives them.
         layout: which sampler stands for what.
         questions: each keeps its last look, and in ``seconds`` when that was.
-        budget_s: seconds from now.
+        budget_s: seconds, of which ``spent_s`` are gone.
+        spent_s: seconds of sampling before, by fewer instances.
         clock: returns seconds.
 
     Returns:
         All blocks [blocks][samplers].
     """
-    start, rows = clock(), list[tuple[float, ...]]()
+    start, rows = clock() - spent_s, list[tuple[float, ...]]()
     with without_garbage_collection():
         for row in taken:
             rows.append(row)
@@ -101,7 +107,7 @@ def sample_until(
             if late or len(rows) >= MOST_BLOCKS or all(each.decided for each in questions):
                 break
     for question in questions:
-        if not question.decided and (question.last is None or question.last.blocks < len(rows)):
+        if not question.decided and question.seen < len(rows):
             _look(question, rows, layout, clock() - start)
     return rows
 
@@ -117,7 +123,7 @@ def _look(
     floor = None
     if layout.floor is not None:
         one, other = layout.floor
-        floor = (times[:, other], times[:, one])
+        floor = (times[:, list(other)], times[:, list(one)])
     question.look(mock, reference, floor)
     question.seconds = seconds
 

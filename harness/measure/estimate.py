@@ -27,9 +27,14 @@ ALPHA = 0.05
 FEWEST_BLOCKS = 3
 
 ALLOCATION_SD = 0.0009
-"""Standard deviation of an instance's log time over allocations, before any was measured: two equal
-modules differed by 0.06 to 0.1 % on an H200, of which the upper end is this times the square root
-of two, rounded up."""
+"""Standard deviation of a long operator's log time over allocations, before any was measured: two
+equal modules differed by 0.06 to 0.1 % on an H200, of which the upper end is this times the square
+root of two, rounded up."""
+
+ALLOCATION_MS = 40e-6
+"""The same in milliseconds per call, which is what counts for a short operator: a RMSNorm of 6.6 us
+differed by 43 ns between 16 allocations on an H200, an addition of 2.5 us by 16 ns, and a GEMM of
+50 us by 18 ns (standard deviations)."""
 
 ALLOCATION_WEIGHT = 8
 """Degrees of freedom that `ALLOCATION_SD` counts for beside those of the instances measured: the
@@ -38,7 +43,8 @@ instances a side would have an interval of 13 times their difference."""
 
 METHOD = (
     "biweight mean of log ratios of instance pairs; noise: Student's t, AR(1) effective size; "
-    f"allocations: moderated variance, prior {ALLOCATION_SD:.2%} of weight {ALLOCATION_WEIGHT}; "
+    f"allocations: moderated variance, prior {ALLOCATION_SD:.2%} and {ALLOCATION_MS * 1e6:.0f} ns "
+    f"of weight {ALLOCATION_WEIGHT}; "
     "95 % over all looks"
 )
 
@@ -79,7 +85,7 @@ def estimate(mock: object, reference: object) -> Estimate:
     """Ratio of mock to reference and what is needed for its interval.
 
     Args:
-        mock, reference: times [blocks, instances] of the same unit; the samples of a row were
+        mock, reference: milliseconds per call [blocks, instances]; the samples of a row were
             taken next to each other. Instance j of one is paired with instance j of the other.
 
     Raises:
@@ -105,7 +111,7 @@ def estimate_floor(one: object, other: object) -> Estimate:
     """Ratio of two instances of the same side: the interval holds their noise alone.
 
     Args:
-        one, other: times [blocks] of each.
+        one, other: milliseconds per call [blocks], or [blocks, instances] of two groups.
 
     Raises:
         InputError, MissingPackageError: as `estimate`.
@@ -136,8 +142,18 @@ def _allocation(ours: Array, theirs: Array) -> float:
     degrees = 2 * (instances - 1)
     seen = (_spread(ours) + _spread(theirs)) / 2
     total = ALLOCATION_WEIGHT + degrees
-    variance = (ALLOCATION_WEIGHT * ALLOCATION_SD**2 + degrees * seen) / total
+    expected = expected_allocation_sd(math.exp(float(theirs.mean())))
+    variance = (ALLOCATION_WEIGHT * expected**2 + degrees * seen) / total
     return critical(ALPHA, total) * math.sqrt(variance * 2 / instances)
+
+
+def expected_allocation_sd(call_ms: float) -> float:
+    """Standard deviation of an instance's log time over allocations that is expected beforehand.
+
+    Args:
+        call_ms: how long a call lasts.
+    """
+    return math.hypot(ALLOCATION_SD, ALLOCATION_MS / call_ms)
 
 
 def _spread(logs: Array) -> float:

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-BATCH_MS = 10.0
-"""Work enqueued at once: several polls of a counter long, so that the card does not run dry."""
+BATCH_MS = 40.0
+"""Work enqueued at once: many polls of a counter long, so that the card does not run dry when one
+takes ten times as long as usual, as happens on an H200."""
 
 POLLS_PER_BATCH = 4
-DEPTH = 2
+DEPTH = 3
 """Batches enqueued ahead."""
 
-MOST_BATCH_CALLS = 400
+MOST_BATCH_CALLS = 300
 """`DEPTH` batches stay below the launch queue's length, about 1,000 entries."""
 
 ANCHORS = 5

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from harness.measure.blocks import Floor
 from harness.measure.graph import CaptureError, capture
 from harness.measure.instance import Instance
-from harness.measure.unroll import Unrolled
+from harness.measure.unroll import Unrolled, capture_lead
 from ops.sides import Side, Sides
 
 ONLY_CALLABLES = "these sides cannot be built a second time"
@@ -26,6 +27,7 @@ class Instances:
         second_is: what A/A compares, in words.
         sample_ms: how long a sample lasts.
         building_s: seconds that building sides took, without capturing them.
+        making_s: seconds that building and capturing more instances took.
         notes: why there are fewer than were asked for.
     """
 
@@ -35,6 +37,7 @@ class Instances:
     second_is: str = "another allocation of the reference"
     sample_ms: float = 0.0
     building_s: float = 0.0
+    making_s: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -43,10 +46,21 @@ class Instances:
         return [*self.mock, *self.reference, *([self.second] if self.second else [])]
 
     @property
-    def floor(self) -> tuple[int, int]:
-        """Positions in `all` of the two that A/A compares."""
+    def floor(self) -> Floor:
+        """Positions in `all` that A/A compares: one and another, or one half and the other."""
         count = len(self.mock)
-        return (count, 2 * count) if self.second else (count, count + 1)
+        if self.second:
+            return (count,), (2 * count,)
+        half = count // 2
+        return range(count, count + half), range(count + half, count + 2 * half)
+
+    @property
+    def floor_is(self) -> str:
+        """What A/A compares, in words."""
+        half = len(self.mock) // 2
+        if half < 2:
+            return self.second_is
+        return f"{half} allocations of the reference and {half} others"
 
 
 def make_instances(
@@ -69,20 +83,40 @@ def make_instances(
     made = Instances(
         [unrolled.mock_instance], [unrolled.reference_instance], sample_ms=unrolled.sample_ms
     )
+    problem = add_instances(made, unrolled, another, wanted, closing)
+    if len(made.mock) == 1:
+        _add_second(made, unrolled, None if problem else another, closing)
+    return made
+
+
+def add_instances(
+    made: Instances,
+    unrolled: Unrolled,
+    another: Callable[[], Sides] | None,
+    wanted: int,
+    closing: ExitStack,
+) -> str:
+    """As `make_instances`, to the instances that are there.
+
+    Returns:
+        Why there are fewer than ``wanted`` now, which is in the notes too; empty otherwise.
+    """
+    start = time.monotonic()
     problem = "" if another else ONLY_CALLABLES
     while not problem and another and len(made.mock) < wanted:
         mock, reference, problem = _build(made, another, unrolled, closing)
         if mock and reference:
             made.mock.append(mock)
             made.reference.append(reference)
-    if len(made.mock) < wanted:
+    if len(made.mock) >= wanted:
+        problem = ""
+    if problem:
         made.notes.append(
             f"{len(made.mock)} of {wanted} instances a side: {problem}; the interval rests on what "
             "allocations did elsewhere"
         )
-    if len(made.mock) == 1:
-        _add_second(made, unrolled, None if problem else another, closing)
-    return made
+    made.making_s += time.monotonic() - start
+    return problem
 
 
 def _add_second(
@@ -139,12 +173,15 @@ def _capture(side: Side, unrolled: Unrolled, closing: ExitStack) -> tuple[Instan
         return Instance(side.label, side, None, unrolled.calls), ""
     try:
         graph = capture(side, calls=unrolled.calls, topology=False)
+        closing.callback(graph.close)
+        lead = capture_lead(side, unrolled.calls)
     except CaptureError as error:
         return None, error.reason
     except RuntimeError as error:  # out of memory in a warm-up call
         return None, _first_line(error)
-    closing.callback(graph.close)
-    return Instance(side.label, side, graph, unrolled.calls), ""
+    if lead:
+        closing.callback(lead.close)
+    return Instance(side.label, side, graph, unrolled.calls, lead), ""
 
 
 def _free() -> None:

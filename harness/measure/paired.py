@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from harness.errors import InputError, MissingDeviceError
 from harness.measure.cache import check_cache
 from harness.measure.estimate import METHOD
-from harness.measure.instances import Instances, make_instances
-from harness.measure.interleaved import Interleaved
+from harness.measure.growing import Sampled, sample_growing
+from harness.measure.instances import Instances, add_instances, make_instances
 from harness.measure.model import GraphTopology, Measurement, NoiseFloor, PairedMeasurement
 from harness.measure.sequential import Look, Sequential
 from harness.measure.unroll import Unrolled, capture_unrolled
@@ -19,7 +20,7 @@ from ops.sides import Side, Sides
 
 TIME_BUDGET_S = 20.0
 INSTANCES = 2
-"""Per side: where one lies in memory moves an operator by about 0.1 %, and two show by how much."""
+"""Per side to begin with: where one lies in memory moves an operator, and two show by how much."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def measure_pair(
     *,
     tolerance: float,
     another: Callable[[], Sides] | None = None,
-    instances: int = INSTANCES,
+    instances: int | None = None,
     cache: str = "warm",
     time_budget: float = TIME_BUDGET_S,
     rounds: int | None = None,
@@ -61,7 +62,8 @@ def measure_pair(
         mock, reference: what to time.
         tolerance: of the ratio, as a fraction.
         another: builds both sides once more; None leaves one instance a side, and the notes say so.
-        instances: of each side.
+        instances: of each side; None begins with 2 and adds more, up to 64, where allocations are
+            what keeps the ratio undecided.
         cache: ``warm`` or ``cold``.
         time_budget: seconds of sampling after which an open question stays undecided.
         rounds: that many blocks and one look at them; None looks again and again.
@@ -81,21 +83,39 @@ def measure_pair(
     with ExitStack() as closing:
         start = time.monotonic()
         unrolled = capture_unrolled(mock, reference, closing, single=kind == "cold", eager=eager)
-        made = make_instances(unrolled, another, instances, closing)
-        interleaved = Interleaved(made, kind, seed)
+        made = make_instances(unrolled, another, instances or INSTANCES, closing)
         question = Sequential(tolerance, fixed=rounds)
-        rows = interleaved.sample([question], rounds, time_budget)
+        grow = another is not None and instances is None and rounds is None
+        sampled = sample_growing(
+            made,
+            kind,
+            seed,
+            [question],
+            budget_s=time_budget,
+            rounds=rounds,
+            extend=partial(_extend, made, unrolled, another, closing) if grow else None,
+        )
         assert question.last is not None
         seconds = time.monotonic() - start - made.building_s
         return PairRun(
-            _result(unrolled, made, interleaved, rows, question.last, seconds),
+            _result(unrolled, made, sampled, question.last, seconds),
             *unrolled.topologies,
             *unrolled.problems,
         )
 
 
-def _check(instances: int, time_budget: float, rounds: int | None) -> None:
-    if instances < 1:
+def _extend(
+    made: Instances,
+    unrolled: Unrolled,
+    another: Callable[[], Sides] | None,
+    closing: ExitStack,
+    wanted: int,
+) -> None:
+    add_instances(made, unrolled, another, wanted, closing)
+
+
+def _check(instances: int | None, time_budget: float, rounds: int | None) -> None:
+    if instances is not None and instances < 1:
         raise InputError(f"{instances} instances", fix="measure at least 1")
     if not time_budget > 0:
         raise InputError(f"a time budget of {time_budget} s", fix="give seconds above 0")
@@ -106,12 +126,11 @@ def _check(instances: int, time_budget: float, rounds: int | None) -> None:
 def _result(
     unrolled: Unrolled,
     made: Instances,
-    run: Interleaved,
-    rows: Sequence[tuple[float, ...]],
+    sampled: Sampled,
     look: Look,
     seconds: float,
 ) -> PairedMeasurement:
-    count = len(made.mock)
+    count, run, rows = len(made.mock), sampled.run, sampled.rows
 
     def measured(label: str, first: int) -> Measurement:
         times = tuple(value for row in rows for value in row[first : first + count])
@@ -124,7 +143,7 @@ def _result(
         look.estimate.ratio,
         look.interval,
         METHOD,
-        (*unrolled.notes, *made.notes, run.warmed, *found.notes),
+        (*unrolled.notes, *made.notes, *sampled.notes, *run.notes, *found.notes),
         decision=str(look.decision),
         undecided_because=look.reason,
         floor=_floor(look, made),
@@ -143,4 +162,4 @@ def _result(
 def _floor(look: Look, made: Instances) -> NoiseFloor | None:
     if look.floor is None:
         return None
-    return NoiseFloor(look.floor.ratio, look.floor.interval(), made.second_is)
+    return NoiseFloor(look.floor.ratio, look.floor.interval(), made.floor_is)

@@ -8,9 +8,13 @@ from enum import StrEnum
 
 from harness.measure.diagnosis import Diagnosis, diagnose
 from harness.measure.estimate import ALPHA, Estimate, estimate, estimate_floor
+from harness.measure.statistics import checked
 
 FIRST_LOOK = 20
 """Blocks before the first look: fewer do not show an autocorrelation."""
+
+FIRST_LOOK_OF_MANY = 6
+"""The same after instances were added: each block then holds so many samples that it takes long."""
 
 GROWTH = 1.4
 """From look to look; looks that lie further apart overshoot, closer ones cost error rate."""
@@ -24,6 +28,9 @@ WANDER = 6.0
 
 OUTSIDE_ALPHA = 0.005
 """Probability that noise alone, however loud, makes equal sides come out as different."""
+
+FLOORS = 3.0
+"""A ratio this many times as far from 1 as A/A is no matter of A/A."""
 
 NEGLIGIBLE = 0.1
 """Noise of this share of the half-width for allocations adds 0.5 % to the interval."""
@@ -62,17 +69,20 @@ class Look:
     Attributes:
         number: 1 for the first.
         blocks: sampled so far.
+        instances: of each side.
         estimate: ratio and errors.
         interval: 95 %, over all looks up to this one.
         floor: ratio of the reference to a second instance of itself, where there is one.
         diagnosis: drift, outliers.
         decision: what may be said.
         reason: why nothing may be; empty when decided.
-        hopeless: more samples will not decide either, as only allocations keep it open.
+        hopeless: more samples will not decide either, or more instances will sooner, as
+            allocations keep it open.
     """
 
     number: int
     blocks: int
+    instances: int
     estimate: Estimate
     interval: tuple[float, float]
     floor: Estimate | None
@@ -91,23 +101,42 @@ class Sequential:
 
     Attributes:
         last: the latest look, None before the first.
+        seen: blocks at the latest look; 0 again after `restart`.
         seconds: of sampling before it, noted by whoever samples.
+        may_grow: instances can be added, so that sampling ends as soon as allocations are the
+            larger part of the interval.
     """
 
     def __init__(self, tolerance: float, *, fixed: int | None = None) -> None:
         self.tolerance = tolerance
         self.last: Look | None = None
+        self.seen = 0
         self.seconds = 0.0
+        self.may_grow = False
         self._fixed = fixed
         self._due = FIRST_LOOK if fixed is None else fixed
+
+    @property
+    def found(self) -> bool:
+        """Whether it is decided inside or outside."""
+        return self.last is not None and self.last.decision is not Decision.UNDECIDED
 
     @property
     def decided(self) -> bool:
         """Whether no more blocks are needed."""
         if self.last is None:
             return False
-        found = self.last.decision is not Decision.UNDECIDED
-        return self._fixed is not None or found or self.last.hopeless
+        if self.found:
+            return True
+        return self.seen > 0 and (self._fixed is not None or self.last.hopeless)
+
+    def restart(self, *, may_grow: bool) -> None:
+        """Go on with blocks of more instances; those sampled before are not looked at again.
+
+        What the looks so far have spent of the error stays spent.
+        """
+        self.seen, self.may_grow = 0, may_grow
+        self._due = FIRST_LOOK_OF_MANY
 
     def due(self, blocks: int) -> bool:
         """Whether to look now."""
@@ -120,7 +149,8 @@ class Sequential:
 
         Args:
             mock, reference: times [blocks, instances], see `harness.measure.estimate.estimate`.
-            floor: times [blocks] of two instances of the reference.
+            floor: times [blocks] or [blocks, instances] of two instances, or groups of them, of
+                the reference.
 
         Raises:
             InputError, MissingPackageError: as `harness.measure.estimate.estimate`.
@@ -131,12 +161,14 @@ class Sequential:
         noise = estimate_floor(*floor) if floor else None
         diagnosis = diagnose(mock, reference)
         decision, reason = _judge(found, noise, diagnosis, self.tolerance, share)
-        blocks = len(mock)  # type: ignore[arg-type]
+        blocks, instances = checked(mock, "the mock").shape
         interval = found.interval(ALPHA * share)
-        hopeless = found.noise(OUTSIDE_ALPHA * share) < NEGLIGIBLE * found.allocation
+        least = 1.0 if self.may_grow else NEGLIGIBLE
+        hopeless = found.noise(OUTSIDE_ALPHA * share) < least * found.allocation
         self.last = Look(
-            number, blocks, found, interval, noise, diagnosis, decision, reason, hopeless
+            number, blocks, instances, found, interval, noise, diagnosis, decision, reason, hopeless
         )
+        self.seen = blocks
         self._due = max(math.ceil(blocks * GROWTH), blocks + 1)
         return self.last
 
@@ -148,7 +180,7 @@ def _judge(
     decision = decide(*found.interval(ALPHA * share), tolerance)
     if decision is Decision.OUTSIDE:
         decision = decide(*found.interval(OUTSIDE_ALPHA * share), tolerance)
-    doubts = _objections(floor, diagnosis, tolerance, decision)
+    doubts = _objections(found, floor, diagnosis, tolerance, decision)
     if decision is Decision.UNDECIDED:
         doubts.insert(0, _why_wide(found, tolerance, share))
     elif found.effective < FEWEST_EFFECTIVE and not _far_from_edge(found, tolerance):
@@ -176,11 +208,16 @@ def _why_wide(found: Estimate, tolerance: float, share: float) -> str:
 
 
 def _objections(
-    floor: Estimate | None, diagnosis: Diagnosis, tolerance: float, decision: Decision
+    ratio: Estimate,
+    floor: Estimate | None,
+    diagnosis: Diagnosis,
+    tolerance: float,
+    decision: Decision,
 ) -> list[str]:
     """Why an interval must not be believed."""
     found = []
-    if decision is Decision.OUTSIDE and floor and abs(floor.ratio - 1) > tolerance:
+    off = abs(floor.ratio - 1) if floor and decision is Decision.OUTSIDE else 0.0
+    if floor and off > max(tolerance, abs(ratio.ratio - 1) / FLOORS):
         found.append(
             f"the reference differs from a second instance of itself by {floor.ratio - 1:+.2%}"
         )

@@ -28,6 +28,7 @@ MOST_GAP = 0.02
 """Largest share of a sample that may be launch and not operator."""
 
 MOST_UNROLLED = 512
+MANY_CALLS = 8
 ATTEMPTS = 3
 PROBES = 15
 
@@ -39,6 +40,7 @@ class Unrolled:
     Attributes:
         mock, reference: the sides.
         mock_graph, reference_graph: ``calls`` calls each; both None when timed eagerly.
+        mock_lead, reference_lead: one call each, where ``calls`` are many.
         calls: in one sample.
         sample_ms: how long a sample lasts, of the faster side; 0 where not measured.
         gap_share: the larger share of launch in a sample; None where not known (one call).
@@ -51,6 +53,8 @@ class Unrolled:
     reference: Side
     mock_graph: CapturedGraph | None = None
     reference_graph: CapturedGraph | None = None
+    mock_lead: CapturedGraph | None = None
+    reference_lead: CapturedGraph | None = None
     calls: int = 1
     sample_ms: float = 0.0
     gap_share: float | None = None
@@ -66,21 +70,29 @@ class Unrolled:
     @property
     def mock_instance(self) -> Instance:
         """The mock, ready to be sampled."""
-        return self._instance(self.mock, self.mock_graph)
+        return Instance(self.mock.label, self.mock, self.mock_graph, self.calls, self.mock_lead)
 
     @property
     def reference_instance(self) -> Instance:
         """The reference, ready to be sampled."""
-        return self._instance(self.reference, self.reference_graph)
+        return Instance(
+            self.reference.label,
+            self.reference,
+            self.reference_graph,
+            self.calls,
+            self.reference_lead,
+        )
 
     def close(self) -> None:
         """Free the graphs. May be repeated."""
-        for graph in (self.mock_graph, self.reference_graph):
+        for graph in (
+            self.mock_graph,
+            self.reference_graph,
+            self.mock_lead,
+            self.reference_lead,
+        ):
             if graph:
                 graph.close()
-
-    def _instance(self, side: Side, graph: CapturedGraph | None) -> Instance:
-        return Instance(side.label, side, graph, self.calls)
 
 
 def capture_unrolled(
@@ -106,7 +118,18 @@ def capture_unrolled(
         made.notes.append("a sample is one call with the launch of its graph")
     else:
         _unroll(made)
+        made.mock_lead = capture_lead(mock, made.calls)
+        made.reference_lead = capture_lead(reference, made.calls)
     return made
+
+
+def capture_lead(side: Side, calls: int) -> CapturedGraph | None:
+    """One call to lead in with, where a sample has so many that replaying it twice is a waste.
+
+    Raises:
+        CaptureError: as `harness.measure.graph.capture`.
+    """
+    return capture(side, topology=False) if calls >= MANY_CALLS else None
 
 
 def _capture_single(made: Unrolled) -> None:

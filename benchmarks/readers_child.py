@@ -97,8 +97,8 @@ def nsys_ai(skill: str) -> Work:
 
 WAYS: dict[str, Callable[[], Work]] = {
     "harness": lambda: harness(("regions", "calls")),
-    "harness, times and names only": lambda: harness(
-        ("regions", "calls", "copies", "launch configurations")
+    "harness, no launch configurations": lambda: harness(
+        ("regions", "calls", "launch configurations")
     ),
     "harness, everything": lambda: harness(()),
     "sqlite3 + NumPy script": lambda: plain,

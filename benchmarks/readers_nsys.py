@@ -20,8 +20,8 @@ SIZES = (100_000, 1_000_000, 5_000_000)
 GOAL_S, GOAL_BYTES = 4.0, 1 << 30
 """For the largest export: read, kernel summary and union gaps, on 2 cores."""
 
-GOAL_WAY = "harness, times and names only"
-"""Reads what these figures need and no more, as the script beside it does."""
+GOAL_WAY = "harness, no launch configurations"
+"""Reads what these figures need: kernels, copies, names. The script beside it reads no copies."""
 
 _CHILD = Path(__file__).with_name("readers_child.py")
 _ROOT = Path(__file__).parent.parent

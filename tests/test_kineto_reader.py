@@ -127,8 +127,9 @@ def test_what_has_no_recorded_call_belongs_to_no_known_region(traces):
 
 
 def test_the_file_says_which_gpu_and_versions_it_is_of(traces):
+    assert traces[A100].info.gpu["index"] == 3
     assert traces[A100].info.gpu["name"] == "NVIDIA A100-PG509-200"
-    assert traces[B200].info.gpu["compute_capability"] == "10.0"
+    assert traces[B200].info.gpu["capability"] == "10.0"
     assert traces[H100].info.versions == {
         "cupti": "22", "cuda_runtime": "12040", "cuda_driver": "12090"
     }  # fmt: skip

@@ -19,8 +19,9 @@ from harness.record.regions import OUTSIDE_ROW
 from harness.report.perfetto import write_perfetto
 from harness.report.perfetto_lanes import flat_lanes, nested_lanes
 from harness.trace import Trace, TraceInfo, activities_table, calls_table, regions_table
-from tests.kineto_support import A100, B200, FILES, H100, ns
+from tests.kineto_support import A100, B200, FILES, FOLDER, H100, ns
 
+REPLAYS = FOLDER.with_name("nsys_h200_replays.parquet")
 BASE = 1_751_410_836_000_000_001
 MANGLED = "_ZN2at6native29vectorized_elementwise_kernelILi4EfEEvi"
 NASTY = 'quote " backslash \\ newline \n tab \t brace },{ é \u2028 </script>'
@@ -87,9 +88,11 @@ def _region(number, name, start, end, **more):
     return {**row, "start_ns": BASE + start, "end_ns": None if end is None else BASE + end, **more}
 
 
-@pytest.fixture(scope="module", params=[*FILES, None], ids=lambda path: path and path.name[:14])
+@pytest.fixture(
+    scope="module", params=[*FILES, REPLAYS, None], ids=lambda path: path and path.name[:14]
+)
 def trace(request, invented):
-    return invented if request.param is None else read_kineto(request.param)
+    return invented if request.param is None else read_trace_file(request.param)
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ _VERSIONS = ("cupti_version", "cuda_runtime_version", "cuda_driver_version", "hi
 _LABELS_SHOWN = 16
 
 
-def info_of(document: Document, found: Collected, tables: Tables) -> TraceInfo:
-    """Facts about one file."""
+def info_of(document: Document, found: Collected, tables: Tables, file: str) -> TraceInfo:
+    """Facts about one file, whose name is ``file``."""
     header = document.header
     return TraceInfo(
         source="kineto",
-        chosen_because="the file is a trace of torch.profiler",
+        chosen_because=f"read from {file}",
         created=_ended(tables.activities),
         versions={
             key.removesuffix("_version"): str(header[key]) for key in _VERSIONS if key in header
@@ -66,11 +66,11 @@ def _gpu(header: Mapping[str, Any], activities: pa.Table) -> dict[str, Any]:
     ran = pc.mode(activities["device"].drop_null())
     number = ran[0]["mode"].as_py() if len(ran) else 0
     mine = next((one for one in devices if one.get("id") == number), {})
-    gpu: dict[str, Any] = {}
+    gpu: dict[str, Any] = {"index": number} if mine else {}
     if mine.get("name"):
         gpu["name"] = str(mine["name"])
     if "computeMajor" in mine and "computeMinor" in mine:
-        gpu["compute_capability"] = f"{mine['computeMajor']}.{mine['computeMinor']}"
+        gpu["capability"] = f"{mine['computeMajor']}.{mine['computeMinor']}"
     for key, source in (("multiprocessors", "numSms"), ("memory_bytes", "totalGlobalMem")):
         if type(mine.get(source)) is int:
             gpu[key] = mine[source]

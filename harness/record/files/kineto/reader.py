@@ -31,6 +31,8 @@ def read_kineto(path: str | Path, *, ranges: Collection[str] = RANGES[:1]) -> Tr
     Kernels, copies and fills become activities, calls of the CUDA runtime and driver calls.
     Activities are put to the call with their correlation id, and to the range that was innermost
     on the calling thread as the call began; nodes of CUDA graphs by the launch of the graph only.
+    ``gpu_user_annotation``, Kineto's projection of annotations onto streams, is not kept, since
+    `harness.analyze.projection` computes it; a note counts what is not kept.
 
     Args:
         path: of the file.
@@ -64,9 +66,9 @@ def read_with_header(source: Path, ranges: Collection[str]) -> tuple[Trace, dict
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise _wrong(source, error) from error
     _check_kernels(tables, found, source)
-    return Trace(
-        tables.activities, info_of(document, found, tables), tables.regions, tables.calls
-    ), document.header
+    info = info_of(document, found, tables, source.name)
+    trace = Trace(tables.activities, info, tables.regions, tables.calls)
+    return trace, document.header
 
 
 def _base(header: dict[str, Any], source: Path) -> int:

@@ -13,7 +13,7 @@ CPU = Path(__file__).parent / "results" / "cpu"
 
 LARGE = (
     "An export of Nsight Systems with kernels repeated from a real one: read, kernel summary, "
-    "union and naive gaps, each way in its own process on 2 cores, medians. `harness` reads kernels "
+    "union and naive gaps, each way in its own process on 2 cores, medians. `harness` is kernels "
     "with launch configurations and copies, `everything` 10 million API calls and 1 million NVTX "
     "ranges too."
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from harness.align.checks import CHECKS
+from harness.align.checks import CHECKS, checks_of
 from harness.align.checks.witness import NAME, SHORTEST_NS, TOLERANCE, compare_witness, witness
 from harness.align.model import Status
 from harness.align.observation import Observation, SideObservation
@@ -212,8 +212,11 @@ def replays(trace, outer):
     ]
 
 
-def test_the_check_is_the_last_and_skipped_unless_asked_for():
+def test_the_check_is_the_last_and_in_no_list_that_did_not_ask_for_it():
     assert list(CHECKS)[-1] == NAME
+    assert NAME not in checks_of(observation())
+    assert NAME in checks_of(observation(witness=Witness(str(NSYS), problem="full")))
+    assert NAME in checks_of(replace(observation(), required=frozenset({NAME})))
     found = witness(observation())
     assert (found.status, found.reason) == (Status.SKIPPED, "not asked for (--validate nsys)")
 

@@ -96,8 +96,15 @@ def main(arguments: list[str]) -> int:
         status = {"error": str(error)}
     except Exception as error:  # noqa: BLE001  the parent reports it as the reason
         status = {"error": f"{type(error).__name__}: {error}"}
-    Path(request["status"]).write_text(json.dumps(status))
+    _write(Path(request["status"]), json.dumps(status))
     return 1 if "error" in status else 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is whole once it is there."""
+    writing = path.with_name(path.name + ".writing")
+    writing.write_text(text)
+    writing.replace(path)
 
 
 def _run(request: dict[str, Any]) -> list[str]:

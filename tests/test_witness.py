@@ -364,13 +364,21 @@ def test_the_child_runs_each_list_in_a_region_that_names_it(monkeypatch):
     monkeypatch.setattr(witness_child, "region", Region)
     monkeypatch.setattr("harness.compare.recording.region", Region)
     monkeypatch.setattr(witness_child, "capture", lambda _side: Graph())
+    monkeypatch.setattr(witness_child, "warm_up_clocks", lambda side: entered.append("warm"))
     sides = Sides(*(Side(name, lambda: entered.append("call")) for name in SIDES))
     options = Options("cpu", witness_child.WatchedBy(""), forwards=2)
     assert witness_child.run_passes(sides, options) == []
     eager = [f"{PREFIX}mock eager", FORWARD, "call", FORWARD, "call"]
     replay = [f"{PREFIX}mock graph replay", FORWARD, "replay", FORWARD, "replay", "closed"]
-    mock = [*eager, *replay]
+    mock = ["warm", *eager, *replay]
     assert entered == [*mock, *(word.replace("mock", "reference") for word in mock)]
+
+
+def test_the_child_calls_a_side_until_clocks_have_risen():
+    calls, times = [], iter([0.0, 0.1, 0.2, witness_child.WARM_S])
+    side = Side("mock", lambda: calls.append("call"))
+    witness_child.warm_up_clocks(side, times.__next__)
+    assert calls == ["call", "call"]
 
 
 def test_the_child_reports_any_error_in_its_status(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import decisions_pool as decided
 from benchmarks import energy_table as joules
+from benchmarks import readers_table as files
 from benchmarks import recorder_summary as cost
 from benchmarks.results_file import DEFAULT_FOLDER
 
@@ -175,6 +176,13 @@ def decisions() -> list[str]:
     ]
 
 
+def witnessed() -> list[str]:
+    """nsys as a second witness; nothing where not measured."""
+    found = [files.witness(DEFAULT_FOLDER, f"witness_{name}") for name in ("vllm", "transformers")]
+    lines = [line for each in found for line in each]
+    return ["## nsys as a second witness", *lines] if lines else []
+
+
 def energy() -> list[str]:
     """Energy per call; nothing where not measured."""
     if not (DEFAULT_FOLDER / "energy.json").exists():
@@ -221,6 +229,9 @@ def page() -> str:
             ),
             *decisions(),
             *energy(),
+            *files.readers(),
+            *files.streaming(DEFAULT_FOLDER),
+            *witnessed(),
             "## Other profilers in the process",
             neighbours(),
         ]

@@ -43,7 +43,7 @@ class TraceFormatError(HarnessError):
 
 
 class NoSignalError(HarnessError):
-    """A file or recording holds nothing of what was asked about, such as no kernel (exit code 3)."""
+    """A file or recording holds nothing of what was asked about: no kernel (exit code 3)."""
 
     exit_code = EXIT_UNDECIDED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 BODY = '''#!{python}
@@ -68,3 +69,19 @@ def fake_nsys(
     path.write_text(text)
     path.chmod(0o755)
     return path
+
+
+def ends(pid: int, seconds: float = 20.0) -> bool:
+    """Whether a process ends in time; one that nobody waited for has ended, too."""
+    deadline = time.monotonic() + seconds
+    while _running(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not _running(pid)
+
+
+def _running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from harness.analyze.analysis import PARTS, Wanted, analyse
 from harness.analyze.command import analyze
+from harness.analyze.range_summary import range_projection, range_summary
 from harness.cli import VERBS, run_command
 from harness.report.analysis import print_analysis
 from harness.report.analysis_files import csv_safe
 from harness.trace import Trace, TraceInfo, activities_table, read_trace, regions_table, write_trace
 from tests.analyze_support import nsys_trace
-from tests.nsys_files import EXPECTED, GRAPH_NODES, NO_KERNELS, TWO_GPUS, export
+from tests.nsys_files import EXPECTED, GRAPH_NODES, GRAPH_TRACE, NO_KERNELS, TWO_GPUS, export
 from tests.streaming_support import LAYERS, streamed
 
 DATA = Path(__file__).parent / "data"
@@ -164,6 +165,69 @@ def test_out_has_each_table_as_csv_the_trace_and_the_figures(h200, tmp_path, cap
     assert len(read_trace(out / "trace.parquet").of_kind("kernel")) == 3930
 
 
+def test_out_replaces_what_an_earlier_run_wrote_there_and_nothing_else(h200, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(h200, "--overlap", "--api", "--out", out) == 0
+    for own in ("steps.csv", "notes.txt"):
+        (out / own).write_text("mine")
+    capsys.readouterr()
+    assert run(h200, "--kernels", "--out", out) == 0
+    assert "replacing the earlier results" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == [
+        "figures.json",
+        "kernel_summary.csv",
+        "notes.txt",
+        "steps.csv",
+        "trace.parquet",
+    ]
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        "no JSON",
+        "[" * 100_000,
+        '{"tables": {"mine": []}}',
+        '{"source": "", "table_notes": {}, "tables": {"../mine": [], "out/mine": []}}',
+        '{"source": "", "table_notes": {}, "tables": ["mine"]}',
+    ],
+)
+def test_figures_of_others_remove_no_file(h200, tmp_path, capsys, figures):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "figures.json").write_text(figures)
+    for mine in (out / "mine.csv", tmp_path / "mine.csv"):
+        mine.write_text("mine")
+    assert run(h200, "--kernels", "--out", out) == 0
+    assert (out / "mine.csv").exists()
+    assert (tmp_path / "mine.csv").exists()
+
+
+def test_ranges_have_the_tables_of_nsys_stats_in_files_and_json(h200, tmp_path, capsys):
+    out = tmp_path / "out"
+    tables = document(capsys, h200, "--ranges", "--out", out)["tables"]
+    trace = nsys_trace(GRAPH_NODES)
+    assert tables["nvtx_sum"] == range_summary(trace).to_pylist()
+    assert tables["nvtx_gpu_proj_sum"] == range_projection(trace).to_pylist()
+    assert tables["nvtx_gpu_proj_sum"]
+    assert {"ranges.csv", "nvtx_sum.csv", "nvtx_gpu_proj_sum.csv"} < {
+        path.name for path in out.iterdir()
+    }
+
+
+def test_kernels_that_only_the_trace_or_only_ncu_has_are_counted_and_listed(h200, capsys):
+    report = DATA / "ncu" / "t4_copy_blocked_details.csv"
+    made = document(capsys, h200, "--roofline", report)
+    (note,) = made["table_notes"]["roofline_in_trace"]
+    assert note.startswith("0 launches of the Trace, 0.0 % of its kernel time, are of kernels in")
+    assert "3,930 launches are only in the Trace" in note
+    only = made["tables"]["roofline_only_trace"]
+    assert sum(row["launches"] for row in only) == 3930
+    assert made["tables"]["roofline_only_ncu"][0]["reason"]
+    assert run(h200, "--roofline", report) == 0
+    assert "are only in the Trace" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_folder_that_cannot_be_written_to_is_an_error(h200, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run(h200, "--kernels", "--out", tmp_path / "file" / "out") == 2
@@ -223,3 +287,27 @@ def test_kineto_traces_are_analysed_too(tmp_path, capsys):
     packed.write_bytes(gzip.compress(path.read_bytes()))
     plain, zipped = document(capsys, path), document(capsys, packed)
     assert plain["kernels"] == zipped["kernels"] > 0
+
+
+def test_a_part_without_an_answer_leaves_the_others_and_is_named(tmp_path, capsys):
+    path = export(TWO_GPUS, tmp_path)
+    found = document(capsys, path, "--gaps", "--steps")
+    assert "idle_by_device" in found["tables"]
+    assert "show no steps" in found["unanswered"]["steps"]
+    assert run(path, "--gaps", "--steps") == 0
+    assert "steps: the kernels show no steps" in capsys.readouterr().out
+
+
+def test_nothing_but_a_part_without_an_answer_ends_with_3(tmp_path, capsys):
+    assert run(export(TWO_GPUS, tmp_path), "--steps") == 3
+    assert "--steps KERNEL or --step-range PATTERN" in capsys.readouterr().err
+
+
+def test_two_ways_to_cut_steps_are_refused(h200, capsys):
+    assert run(h200, "--steps", "--step-range", "step *") == 2
+    assert "drop --steps or --step-range" in capsys.readouterr().err
+
+
+def test_the_wall_time_with_copies_is_shown_where_it_is_another(tmp_path, capsys):
+    assert run(export(GRAPH_TRACE, tmp_path)) == 0
+    assert " of 186.81 us" in " ".join(capsys.readouterr().out.split())

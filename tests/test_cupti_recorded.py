@@ -159,6 +159,15 @@ def test_damaged_recordings_say_so_or_are_unchanged(recorded, trace, data):
         assert rows_of(found) == truth(trace)
 
 
+def test_a_kernel_under_a_kind_that_is_not_decoded_makes_the_recording_incomplete(recorded):
+    buffer = pieces(recorded)[0]
+    starts, kinds = walk(buffer, word_counts(recorded[1]))
+    first = next(at for at, kind in zip(starts, kinds, strict=True) if kind == Kind.KERNEL)
+    buffer.view("<u4")[2 * int(first)] = 3
+    _, reasons = build_from([buffer, *pieces(recorded)[1:]], recorded)
+    assert any("1 records of kind 3, kernels run one at a time" in reason for reason in reasons)
+
+
 def test_the_undamaged_recording_has_no_reason_against_it(recorded, trace):
     found, reasons = build_from(recorded[0], recorded)
     assert reasons == ()

@@ -11,6 +11,7 @@ from harness.analyze.gap_buckets import LABELS
 from harness.analyze.gaps import gaps
 from harness.errors import NoSignalError
 from harness.trace import Trace, TraceInfo, activities_table, calls_table
+from harness.trace.info import MACHINE_NUMBERS
 from tests.nsys_files import EXPECTED, GRAPH_NODES, GRAPH_TRACE, TWO_GPUS, WITH_KERNELS
 from tests.nsys_support import nsys_trace
 
@@ -141,7 +142,7 @@ def test_calls_during_a_gap_are_of_the_process_whose_kernel_ends_it():
         }
     )
     trace = activities(rows, process=[2, 1])
-    trace = Trace(trace.activities, trace.info, calls=calls)
+    trace = Trace(trace.activities, TraceInfo("test", notes=(MACHINE_NUMBERS,)), calls=calls)
     (row,) = gaps(trace).large.to_pylist()
     assert (row["call_before"], row["call_after"]) == ("before", "after")
     assert [(one["name"], one["ns"]) for one in row["calls_during"]] == [

@@ -244,3 +244,9 @@ def _reads_or_refuses(path, content):
     if not any("not all JSON" in note for note in trace.info.notes):
         plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         json.loads(plain.decode("utf-8", "replace"))
+
+
+def test_times_that_no_clock_gives_are_refused(tmp_path):
+    path = written(tmp_path, [event("kernel", ts=9e15), event("kernel")], baseTimeNanoseconds=1)
+    with pytest.raises(TraceFormatError, match="which no clock gives"):
+        read_kineto(path)

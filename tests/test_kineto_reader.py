@@ -296,3 +296,15 @@ def test_ranks_with_the_same_process_id_get_their_rank_as_process():
     assert set(trace.activities["process"].to_pylist()) == {3, 5}
     assert set(trace.calls["process"].to_pylist()) == {3, 5}
     assert any("ids are ranks" in note for note in trace.info.notes)
+
+
+def test_ranks_with_the_same_device_number_are_told_apart_by_process_and_a_note_says_so():
+    one, other = read_kineto_rank(A100), read_kineto_rank(B200)
+    (mine,) = {*one.trace.activities["device"].to_pylist()} - {None}
+    (theirs,) = {*other.trace.activities["device"].to_pylist()} - {None}
+    note = f"several ranks use device number {mine} and may each mean another GPU"
+    trace = merge_ranks([one, replace(one, rank=5)])
+    assert any(said.startswith(note) for said in trace.info.notes)
+    assert [(idle.device, idle.process) for idle in gaps(trace).devices] == [(mine, 3), (mine, 5)]
+    same = any("several ranks" in said for said in merge_ranks([one, other]).info.notes)
+    assert same == (mine == theirs)

@@ -7,14 +7,15 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TraceFormatError
 from harness.record.files import read_trace_file
 from harness.trace import Trace, write_trace
-from tests.nsys_files import GRAPH_NODES, GRAPH_TRACE, content
+from tests.nsys_files import GRAPH_NODES, GRAPH_TRACE, TWO_GPUS, changed, content, export
 
 SMALL = (
     "nsys2022.2_a100_saxpy_mpi_nvtx.sqlite",
@@ -149,3 +150,37 @@ def attempt(file, statement, *values):
 @pytest.mark.parametrize("name", SMALL)
 def test_as_they_are_they_are_read(name):
     assert isinstance(outcome(content(name)), Trace)
+
+
+KERNELS = "CUPTI_ACTIVITY_KIND_KERNEL"
+
+
+@pytest.mark.parametrize("times", ["end = 0", "start = 0, end = 0", "end = start - 1"])
+def test_rows_without_usable_times_lose_them_and_are_counted(tmp_path, times):
+    path = changed(
+        export(TWO_GPUS, tmp_path),
+        f"UPDATE {KERNELS} SET {times} WHERE rowid IN (SELECT rowid FROM {KERNELS} LIMIT 3)",
+    )
+    trace = read(path)
+    assert any(reason.startswith("3 activities have no start") for reason in trace.info.incomplete)
+    for column in ("start_ns", "end_ns"):
+        assert trace.activities[column].null_count == 3
+    assert pc.min(trace.activities["start_ns"]).as_py() > 0
+
+
+@pytest.mark.parametrize("times", ["end = 9223372036854775807", "start = -9000000000000000000"])
+def test_times_that_no_clock_gives_are_refused(tmp_path, times):
+    path = changed(
+        export(TWO_GPUS, tmp_path),
+        f"UPDATE {KERNELS} SET {times} WHERE rowid IN (SELECT rowid FROM {KERNELS} LIMIT 2)",
+    )
+    error = read(path)
+    assert isinstance(error, TraceFormatError)
+    assert "which no clock gives" in str(error)
+
+
+def test_activities_without_a_recorded_launch_call_make_the_trace_incomplete(tmp_path):
+    trace = read(export(TWO_GPUS, tmp_path))
+    assert trace.info.unattributed == 2276
+    (reason,) = trace.info.incomplete
+    assert reason == "2276 activities have no recorded launch call, so no known region"

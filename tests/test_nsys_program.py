@@ -8,7 +8,13 @@ import sqlite3
 import pytest
 
 from harness import programs
-from harness.errors import HarnessError, InputError, MissingPackageError
+from harness.errors import (
+    HarnessError,
+    InputError,
+    MissingPackageError,
+    NoSignalError,
+    TraceFormatError,
+)
 from harness.programs import Program, candidates, find_program
 from harness.record.files.nsys.program import find_nsys, run_nsys
 from harness.record.files.nsys.rep import read_nsys_rep
@@ -126,6 +132,7 @@ def test_a_report_is_exported_into_a_folder_that_is_gone_afterwards(tmp_path, ex
     trace = read_nsys_rep(report)
     assert trace.activities["process"].to_pylist() == [11, 12]
     assert trace.info.notes[0].startswith(f"exported from {report.name} by nsys 2025.3.1.90")
+    assert trace.info.chosen_because == f"read from {report.name}"
     assert trace.info.versions["nsys export"] == "2025.3.1.90"
     words = calls(tmp_path / "bin")[-1]
     assert words[:5] == ["export", "--type", "sqlite", "--force-overwrite", "true"]
@@ -139,6 +146,29 @@ def test_a_report_that_nsys_cannot_read_says_what_nsys_says(tmp_path):
     report.write_bytes(b"...")
     with pytest.raises(InputError, match="nsys export failed: Failed to open report"):
         read_nsys_rep(report)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "said"),
+    [
+        ("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL", NoSignalError, "holds no kernel"),
+        ("DROP TABLE CUPTI_ACTIVITY_KIND_KERNEL", HarnessError, "x.nsys-rep"),
+        ("", TraceFormatError, "is no SQLite file"),
+    ],
+)
+def test_what_is_wrong_with_an_export_is_said_of_the_report(
+    tmp_path, export, statement, kind, said
+):
+    fake_nsys(tmp_path / "bin", None)
+    report = tmp_path / "x.nsys-rep"
+    with sqlite3.connect(export) as database:
+        database.execute(statement)
+    database.close()
+    report.write_bytes(export.read_bytes() if statement else b"damaged")
+    with pytest.raises(kind, match=said) as raised:
+        read_nsys_rep(report)
+    assert str(report) in raised.value.what
+    assert "report.sqlite" not in str(raised.value)
 
 
 def test_a_report_that_is_not_there_is_an_input_error(tmp_path):

@@ -16,7 +16,7 @@ from harness.nsys.command import nsys
 from harness.nsys.plan import Plan, profile_command
 from harness.nsys.server import Lines, Server, ServerError
 from harness.trace import Trace, TraceInfo, activities_table, read_trace
-from tests.fake_nsys import fake_nsys
+from tests.fake_nsys import ends, fake_nsys
 from tests.test_nsys_program import small_export
 
 READY = "import time; print('server is up', flush=True); time.sleep(60)"
@@ -55,7 +55,7 @@ def test_print_shows_the_command_and_runs_nothing(here, capsys):
     assert serve("--print", "--delay", "30", "--duration", "5", "--", "vllm", "serve", "a b") == 0
     text = capsys.readouterr().out
     assert text.startswith("nsys profile --trace=cuda,nvtx --cuda-graph-trace=node --sample=none ")
-    assert "--cpuctxsw=none --trace-fork-before-exec=true" in text
+    assert "--cpuctxsw=none --force-overwrite=true --trace-fork-before-exec=true" in text
     assert "--delay=30 --duration=5 vllm serve 'a b'" in text
     assert not (here / "bin" / "calls.jsonl").exists()
 
@@ -67,8 +67,12 @@ def test_a_server_is_loaded_stopped_and_every_process_is_read(here, capsys):
     trace = read_trace(here / "serve.parquet")
     assert trace.activities["process"].to_pylist() == [11, 12]
     assert "server is up" in (here / "serve.log").read_text()
-    table = capsys.readouterr().out
-    assert [line.split()[0] for line in table.splitlines()[2:4]] == ["11", "12"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["processes"]
+    assert [row for row in rows if row[0].isdigit()] == [
+        ["11", "0", "1", "0", "0", "200", "ns", "80.0", "%"],
+        ["12", "1", "1", "0", "0", "50", "ns", "20.0", "%"],
+    ]
     verbs = [words[0] for words in calls(here)]
     assert verbs.index("profile") < verbs.index("stop") < verbs.index("export")
 
@@ -96,7 +100,8 @@ def test_without_any_sign_the_server_is_waited_for(here):
 
 
 def test_a_server_that_ends_before_it_is_ready_says_where_to_look(here, capsys):
-    code = serve("--ready-text", "up", "--", sys.executable, "-c", "print(1); raise SystemExit(4)")
+    server = ["--", sys.executable, "-c", "print(1); raise SystemExit(4)"]
+    code = serve("--ready-text", "up", "--load", "true", *server)
     assert code == 3
     err = capsys.readouterr().err
     assert "the server ended with code 4" in err
@@ -104,7 +109,7 @@ def test_a_server_that_ends_before_it_is_ready_says_where_to_look(here, capsys):
 
 
 def test_a_server_that_is_never_ready_is_ended(here, capsys):
-    assert serve("--ready-text", "never", "--timeout", "0.5", *SERVER) == 3
+    assert serve("--ready-text", "never", "--timeout", "0.5", "--load", "true", *SERVER) == 3
     assert "was not ready after 0.5 s" in capsys.readouterr().err
 
 
@@ -135,7 +140,12 @@ def test_without_a_report_there_is_no_trace(here, monkeypatch, capsys):
         (["--ready", "file:///etc/passwd", "--", "x"], "is no http URL"),
         (["--ready-text", "(", "--", "x"], "is no regular expression"),
         (["--load", "'", "--", "x"], "is no command"),
-        (["--from-ready", "--", "x"], "without a sign of readiness"),
+        (["--from-ready", "--", "x"], "--from-ready without a sign of readiness"),
+        (["--load", "true", "--", "x"], "--load without a sign of readiness"),
+        (["--load", "true", "--delay", "9", "--", "x"], "--load without a sign of readiness"),
+        (["--ready-text", "up", "--", "x"], "it would be stopped at once"),
+        (["--ready", "http://h:1/", "--delay", "9", "--", "x"], "it would be stopped at once"),
+        (["--print", "--ready", "http://h:1/", "--", "x"], "it would be stopped at once"),
         (["--delay", "1", "--capture-range", "cudaProfilerApi", "--", "x"], "both say when"),
         (["--capture-range", "nvtx", "--", "x"], "belong together"),
         (["-o", "x%p", "--", "x"], "nsys replaces"),
@@ -149,11 +159,12 @@ def test_wrong_input_is_refused_in_one_line(here, capsys, arguments, said):
     assert err.count("\n") == 1
 
 
-def test_results_that_exist_are_kept_without_force(here, capsys):
-    (here / "serve.parquet").write_text("mine")
+@pytest.mark.parametrize("name", ["serve.parquet", "serve.nsys-rep", "serve.log"])
+def test_results_that_exist_are_kept_without_force(here, capsys, name):
+    (here / name).write_text("mine")
     assert serve("--", "true") == 2
-    assert "exists already" in capsys.readouterr().err
-    assert (here / "serve.parquet").read_text() == "mine"
+    assert f"{name} exists already" in capsys.readouterr().err
+    assert (here / name).read_text() == "mine"
     assert serve("--force", "--", "true") == 0
 
 
@@ -168,16 +179,32 @@ def test_capture_ranges_are_passed_on(tmp_path):
     plan = Plan(tmp_path / "x", "s", capture_range="nvtx", nvtx_capture="step@llm")
     words = profile_command("nsys", plan, ["cmd", "--flag"])
     assert words[-2:] == ["cmd", "--flag"]
-    assert {"--capture-range=nvtx", "--capture-range-end=stop", "--nvtx-capture=step@llm"} <= set(
-        words
-    )
+    assert {"--capture-range=nvtx", "--nvtx-capture=step@llm"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [(["--load", "true"], "stop"), ([], "stop-shutdown"), (["--duration", "5"], "stop-shutdown")],
+)
+def test_the_capture_range_ends_the_server_where_no_load_does(here, capsys, more, end):
+    options = ["--print", "--ready-text", "up", "--capture-range", "cudaProfilerApi"]
+    assert serve(*options, *more, "--", "x") == 0
+    assert f"--capture-range-end={end} x" in capsys.readouterr().out
+
+
+def test_a_ready_server_without_a_load_is_waited_for(here):
+    works = "import time; print('server is up', flush=True); time.sleep(1); open('worked', 'w')"
+    ready = ["--ready-text", "up", "--capture-range", "cudaProfilerApi"]
+    assert serve(*ready, "--", sys.executable, "-c", works) == 0
+    assert (here / "worked").exists()
+    assert "stop" not in [words[0] for words in calls(here)]
 
 
 def test_a_stubborn_server_is_killed_in_the_end(tmp_path, monkeypatch):
     import signal
 
     quick = ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
-    monkeypatch.setattr("harness.nsys.server.SIGNALS", quick)
+    monkeypatch.setattr("harness.nsys.group.SIGNALS", quick)
     ignore = (
         "import signal as s, time; [s.signal(n, s.SIG_IGN) for n in (2, 15)]; "
         "print('up', flush=True); time.sleep(60)"
@@ -187,6 +214,14 @@ def test_a_stubborn_server_is_killed_in_the_end(tmp_path, monkeypatch):
         server.until(up, 20, "it printed")
         assert server.end() == "SIGKILL"
     assert server.code == -9
+
+
+def test_what_a_server_leaves_behind_is_killed(tmp_path):
+    parent = "import subprocess as s; print(s.Popen(['sleep', '60']).pid, flush=True)"
+    log = tmp_path / "log"
+    with Server([sys.executable, "-c", parent], log) as server:
+        assert server.wait(20) == 0
+    assert ends(int(log.read_text()))
 
 
 def test_a_server_that_cannot_be_started_is_an_input_error(tmp_path):
@@ -218,7 +253,7 @@ def test_processes_are_summed_up_with_their_share():
             "kernels_in_graphs": 1,
             "copies": 1,
             "kernel_ns": 30,
-            "kernel_pct": 75.0,
+            "share_of_kernel_time": 0.75,
             "first_ns": 0,
             "last_ns": 30,
         },
@@ -229,11 +264,17 @@ def test_processes_are_summed_up_with_their_share():
             "kernels_in_graphs": 0,
             "copies": 0,
             "kernel_ns": 10,
-            "kernel_pct": 25.0,
+            "share_of_kernel_time": 0.25,
             "first_ns": 5,
             "last_ns": 15,
         },
     ]
+
+
+def test_without_kernel_time_no_share_is_known():
+    copies = {"kind": ["memcpy"], "name": ["HtoD"], "start_ns": [0], "end_ns": [9], "process": [1]}
+    table = process_summary(Trace(activities_table(copies), TraceInfo("test")))
+    assert table["share_of_kernel_time"].to_pylist() == [None]
 
 
 def test_an_empty_trace_has_no_processes():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
 
-from harness.align.checks import CHECKS
+from harness.align.checks import CHECKS, checks_of
 from harness.align.checks.witness import NAME, SHORTEST_NS, TOLERANCE, compare_witness, witness
 from harness.align.model import Status
 from harness.align.observation import Observation, SideObservation
@@ -27,6 +28,7 @@ from harness.record.dispatch import DispatchRecorder
 from harness.trace import Trace, TraceInfo, activities_table, read_trace, regions_table
 from ops.case import Case
 from ops.sides import Side, Sides
+from tests.fake_nsys import ends
 
 DATA = Path(__file__).parent / "data"
 NSYS = Program("nsys", "/opt/nsys", "2025.3.1.90", "PATH")
@@ -64,6 +66,7 @@ def test_the_same_list_with_times_within_two_per_cent_passes():
     assert found.data["lists"]["mock graph replay"] == {
         "live": 3,
         "nsys": 3,
+        "forwards": {"live": 3, "nsys": 3},
         "graph_nodes": {"live": 3, "nsys": 3},
     }
     assert (found.data["tolerance"], found.data["shortest_us"]) == (TOLERANCE, SHORTEST_NS / 1000)
@@ -88,7 +91,8 @@ def test_short_kernels_do_not_count_for_the_times():
 def test_durations_are_medians_over_forwards_that_launch_the_same():
     slow_once = [forward(factor=3), forward(), forward()]
     other = [forward(KERNELS[:2], factor=9), *slow_once]
-    found = compare_witness({"mock eager": other}, {"mock eager": [forward()] * 3})
+    found = compare_witness({"mock eager": other}, {"mock eager": [forward()] * 4})
+    assert found.status is Status.PASS
     assert found.data["median_difference"] == 0
 
 
@@ -117,7 +121,26 @@ def test_a_graph_whose_nodes_nsys_did_not_see_as_nodes_fails():
 def test_a_list_that_nsys_has_not_fails():
     found = compare_witness(lists(), {"mock eager": lists()["mock eager"]})
     assert found.status is Status.FAIL
-    assert found.details == ("mock graph replay: nsys has no such forward",)
+    assert found.details == ("mock graph replay: only live: nsys has none of the 3 forwards",)
+
+
+def test_a_list_that_only_nsys_has_fails():
+    found = compare_witness({"mock eager": lists()["mock eager"]}, {**lists(), "empty": []})
+    assert found.status is Status.FAIL
+    assert found.details == (
+        "mock graph replay: only nsys: none of its 3 forwards was recorded live",
+    )
+    assert found.data["lists"]["mock graph replay"] == {
+        "live": 0,
+        "nsys": 3,
+        "forwards": {"live": 0, "nsys": 3},
+    }
+
+
+def test_another_number_of_forwards_fails():
+    found = compare_witness(lists(), {label: some[:2] for label, some in lists().items()})
+    assert found.status is Status.FAIL
+    assert found.details[0] == "mock eager: 3 forwards live, 2 under nsys"
 
 
 def test_without_mangled_names_kernels_are_compared_by_spelling():
@@ -212,8 +235,11 @@ def replays(trace, outer):
     ]
 
 
-def test_the_check_is_the_last_and_skipped_unless_asked_for():
+def test_the_check_is_the_last_and_in_no_list_that_did_not_ask_for_it():
     assert list(CHECKS)[-1] == NAME
+    assert NAME not in checks_of(observation())
+    assert NAME in checks_of(observation(witness=Witness(str(NSYS), problem="full")))
+    assert NAME in checks_of(replace(observation(), required=frozenset({NAME})))
     found = witness(observation())
     assert (found.status, found.reason) == (Status.SKIPPED, "not asked for (--validate nsys)")
 
@@ -246,15 +272,15 @@ CASE = Case("dsa", "generation", 8, 2, 1, 4096, framework="transformers")
 
 
 def child_under(monkeypatch, done, report=None):
-    """nsys that writes this status and report in the child's place."""
+    """nsys that writes this status (an object, or text as it is) and report for the child."""
     commands = []
 
-    def call(command):
+    def call(command, _log):
         commands.append(command)
         request = json.loads(open(command[-1]).read())  # noqa: PTH123, SIM115
         if done is not None:
             with open(request["status"], "w") as file:  # noqa: PTH123
-                json.dump(done, file)
+                file.write(done if isinstance(done, str) else json.dumps(done))
         output = next(w for w in command if w.startswith("--output=")).partition("=")[2]
         if report:
             with open(output + ".nsys-rep", "wb") as file:  # noqa: PTH123
@@ -282,11 +308,34 @@ def test_the_child_gets_the_case_and_nsys_the_options(monkeypatch):
         ({"error": "vllm is not installed"}, "vllm is not installed"),
         (None, "the case did not run under nsys: last words"),
         ({"notes": []}, "nsys wrote no report"),
+        ('{"notes": [', "its status cannot be read"),
+        ("[]", "its status cannot be read"),
+        ({}, "its status cannot be read"),
     ],
 )
 def test_what_goes_wrong_in_the_child_becomes_the_reason(monkeypatch, done, problem):
     child_under(monkeypatch, done)
     assert problem in runner.run_witness(CASE, 5, NSYS).problem
+
+
+def test_what_nsys_and_the_child_print_is_read(tmp_path):
+    text = "import sys; print('out'); print('no', file=sys.stderr)"
+    printed = runner._call([sys.executable, "-c", text], tmp_path / "log")
+    assert sorted(printed.split()) == ["no", "out"]
+    with pytest.raises(runner.WitnessError, match="could not run the case"):
+        runner._call(["/no/such/nsys"], tmp_path / "log")
+
+
+def test_nsys_that_takes_too_long_is_ended_with_what_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TIMEOUT_S", 3.0)
+    child = "import signal as s, time; s.signal(2, s.SIG_IGN); time.sleep(60)"
+    text = (
+        f"import subprocess as s, sys; c = s.Popen([sys.executable, '-c', {child!r}]); "
+        "print(c.pid, flush=True); c.wait()"
+    )
+    with pytest.raises(runner.WitnessError, match="timed out after 3"):
+        runner._call([sys.executable, "-c", text], tmp_path / "log")
+    assert ends(int((tmp_path / "log").read_text().split()[0]))
 
 
 def test_the_child_runs_each_list_in_a_region_that_names_it(monkeypatch):
@@ -315,13 +364,21 @@ def test_the_child_runs_each_list_in_a_region_that_names_it(monkeypatch):
     monkeypatch.setattr(witness_child, "region", Region)
     monkeypatch.setattr("harness.compare.recording.region", Region)
     monkeypatch.setattr(witness_child, "capture", lambda _side: Graph())
+    monkeypatch.setattr(witness_child, "warm_up_clocks", lambda side: entered.append("warm"))
     sides = Sides(*(Side(name, lambda: entered.append("call")) for name in SIDES))
     options = Options("cpu", witness_child.WatchedBy(""), forwards=2)
     assert witness_child.run_passes(sides, options) == []
     eager = [f"{PREFIX}mock eager", FORWARD, "call", FORWARD, "call"]
     replay = [f"{PREFIX}mock graph replay", FORWARD, "replay", FORWARD, "replay", "closed"]
-    mock = [*eager, *replay]
+    mock = ["warm", *eager, *replay]
     assert entered == [*mock, *(word.replace("mock", "reference") for word in mock)]
+
+
+def test_the_child_calls_a_side_until_clocks_have_risen():
+    calls, times = [], iter([0.0, 0.1, 0.2, witness_child.WARM_S])
+    side = Side("mock", lambda: calls.append("call"))
+    witness_child.warm_up_clocks(side, times.__next__)
+    assert calls == ["call", "call"]
 
 
 def test_the_child_reports_any_error_in_its_status(tmp_path):
@@ -331,6 +388,7 @@ def test_the_child_reports_any_error_in_its_status(tmp_path):
     request.write_text(json.dumps({"case": case, "forwards": 1, "status": str(status)}))
     assert witness_child.main([str(request)]) == 1
     assert "no such operator" in json.loads(status.read_text())["error"]
+    assert sorted(tmp_path.iterdir()) == [request, status]
 
 
 def test_a_case_that_nsys_has_not_seen_is_not_resumed_when_it_has_to(tmp_path, monkeypatch, capsys):

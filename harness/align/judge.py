@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from harness.align.checks import CHECKS
+from harness.align.checks import checks_of
 from harness.align.model import CheckResult, KernelRow, Status, Verdict
 from harness.align.observation import Observation
 from harness.align.table import kernel_table
@@ -21,19 +21,20 @@ class Judgement:
 
 
 def judge(observed: Observation) -> Judgement:
-    """Make every check of `harness.align.checks.CHECKS` and derive the verdict.
+    """Make the checks of `harness.align.checks.checks_of` and derive the verdict.
 
     Precedence: invalid-capture > no-signal > diverged > inconclusive > aligned.
     """
+    made = checks_of(observed)
     silent = _silence(observed)
     if silent:
         reason = f"not made: {silent}"
-        checks = tuple(CheckResult(name, Status.SKIPPED, reason) for name in CHECKS)
+        checks = tuple(CheckResult(name, Status.SKIPPED, reason) for name in made)
         if observed.losses:
             text = f"{silent}; the records are not complete: {'; '.join(observed.losses)}"
             return Judgement(Verdict.INVALID_CAPTURE, text, checks, ())
         return Judgement(Verdict.NO_SIGNAL, silent, checks, ())
-    checks = tuple(_required(check(observed), observed) for check in CHECKS.values())
+    checks = tuple(_required(check(observed), observed) for check in made.values())
     verdict, summary = verdict_of(observed, checks)
     return Judgement(verdict, summary, checks, kernel_table(observed))
 

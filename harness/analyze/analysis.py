@@ -16,11 +16,13 @@ from harness.analyze.gaps import gaps
 from harness.analyze.hotspots import hot_spots
 from harness.analyze.launches import launches
 from harness.analyze.overlap import overlap
+from harness.analyze.range_summary import range_projection, range_summary
 from harness.analyze.ranges import ranges
 from harness.analyze.rules import Finding
 from harness.analyze.steps import steps
 from harness.analyze.streaming import streaming
 from harness.analyze.summaries import api_summary, kernel_summary, memory_summary
+from harness.errors import NoSignalError
 from harness.trace import Trace
 
 
@@ -58,27 +60,36 @@ class Analysis:
     Attributes:
         figures: the figures of `harness.analyze.figures`, always there.
         tables: by name, in the order in which they are shown.
+        unshown: more tables, for files and JSON only.
         findings: of the rules, and those of streaming under their own name.
         notes: by part, sentences that belong to it.
+        unanswered: by part, why the Trace does not answer it.
     """
 
     figures: Mapping[str, Any]
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    unshown: dict[str, pa.Table] = field(default_factory=dict)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
 
 def analyse(trace: Trace, wanted: Wanted) -> Analysis:
     """Make the parts that are wanted, in the order of `PARTS`.
 
     Raises:
-        NoSignalError: the Trace has no kernel.
+        NoSignalError: the Trace has no kernel, or answers nothing of what is wanted.
         InputError, TraceFormatError: a file named in ``wanted`` cannot be used.
     """
     made = Analysis(figures(trace, top=wanted.largest))
     for name, part in PARTS.items():
         if name in wanted.parts:
-            part(trace, wanted, made)
+            try:
+                part(trace, wanted, made)
+            except NoSignalError as error:
+                made.unanswered[name] = str(error)
+                if len(made.unanswered) == len(wanted.parts):
+                    raise
     return made
 
 
@@ -88,6 +99,7 @@ def _kernels(trace: Trace, wanted: Wanted, made: Analysis) -> None:
 
 def _gaps(trace: Trace, wanted: Wanted, made: Analysis) -> None:
     found = gaps(trace, naive=wanted.naive, largest=wanted.largest)
+    made.notes["idle_by_device"] = found.notes
     several = len(found.devices) > 1
     rows = [asdict(one) for one in ((found.overall,) if several else ()) + found.devices]
     made.tables["idle_by_device"] = pa.Table.from_pylist(rows)
@@ -106,6 +118,8 @@ def _steps(trace: Trace, wanted: Wanted, made: Analysis) -> None:
 
 def _ranges(trace: Trace, wanted: Wanted, made: Analysis) -> None:
     made.tables["ranges"] = ranges(trace, wanted.patterns)
+    made.unshown["nvtx_sum"] = range_summary(trace)
+    made.unshown["nvtx_gpu_proj_sum"] = range_projection(trace)
 
 
 def _overlap(trace: Trace, wanted: Wanted, made: Analysis) -> None:
@@ -151,7 +165,11 @@ def _roofline(trace: Trace, wanted: Wanted, made: Analysis) -> None:
     found = roofline(report)
     made.tables["roofline"] = found.table
     made.notes["roofline"] = (f"bound by: {found.rule}", *found.notes)
-    made.tables["roofline_in_trace"] = crossref(trace, report).matched
+    joined = crossref(trace, report)
+    made.tables["roofline_in_trace"] = joined.matched
+    made.unshown["roofline_only_trace"] = joined.only_trace
+    made.unshown["roofline_only_ncu"] = joined.only_ncu
+    made.notes["roofline_in_trace"] = (joined.in_words,)
 
 
 def _findings(trace: Trace, wanted: Wanted, made: Analysis) -> None:

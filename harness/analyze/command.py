@@ -69,10 +69,13 @@ def analyze(
 ) -> int:
     """Say what a recording holds: nsys, torch.profiler, or a Trace of the harness.
 
+    harness analyze FILE [OPTIONS]: FILE comes first; --steps and --ranges take what follows.
+
     FILE is an Nsight Systems export (.sqlite) or report (.nsys-rep), a torch.profiler trace (.json,
     .json.gz) or a Trace (.parquet). Without options: kernels by name, idle time and findings.
 
-    Exit code: 0, 2 wrong input or a file that cannot be read, 3 it has no kernels.
+    Exit code: 0, 2 wrong input or a file that cannot be read, 3 it has no kernels, or answers
+    nothing of what was asked.
     """
     del debug  # read by harness.cli
     trace = read_trace_file(file, process=process)
@@ -104,7 +107,7 @@ def _wanted(asked: dict[str, Any]) -> Wanted:
         parts.add("gaps")
     if asked["ncu_file"]:
         parts.add("roofline")
-    if asked["step_marker"] and asked["step_range"]:
+    if asked["step_marker"] is not None and asked["step_range"]:
         raise InputError(
             "steps end with a kernel or are ranges", fix="drop --steps or --step-range"
         )

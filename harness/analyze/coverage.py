@@ -11,12 +11,13 @@ from harness.analyze.host import HostCalls, launches_graph
 from harness.analyze.launches import same_launch
 from harness.analyze.overlap import share
 from harness.analyze.selection import Mask, has_values
-from harness.analyze.work import UNKNOWN, Work, device_work
+from harness.analyze.work import Work, device_work
 from harness.trace import Trace
 
 COVERAGE = pa.schema(
     [
         pa.field("device", pa.int32()),
+        pa.field("process", pa.int32()),  # null: the device number says which device it is
         pa.field("kernels", pa.int64()),
         pa.field("kernels_in_graphs", pa.int64()),
         pa.field("graph_share_of_kernels", pa.float64()),
@@ -46,13 +47,14 @@ def coverage(trace: Trace) -> pa.Table:
     kernel, whole = work.of_kind("kernel"), work.of_kind("graph")
     inside = in_graphs(trace, work)
     graphed = None if inside is None else inside & kernel
-    devices = np.unique(work.devices[kernel | whole]).tolist()
     rows = [
         {
-            "device": None if device == UNKNOWN else device,
-            **_figures(work, kernel, whole, graphed, work.devices == device),
+            "device": device,
+            "process": process,
+            **_figures(work, kernel, whole, graphed, here),
         }
-        for device in devices
+        for (device, process), here in zip(work.device_labels, work.device_masks, strict=True)
+        if (here & (kernel | whole)).any()
     ]
     if len(rows) != 1:
         everywhere = np.ones(len(kernel), np.bool_)

@@ -69,6 +69,21 @@ class CrossReference:
     only_ncu: pa.Table
     share_of_time: float | None
 
+    @property
+    def in_words(self) -> str:
+        """How much has a counterpart, as a sentence."""
+        share = "unknown" if self.share_of_time is None else f"{100 * self.share_of_time:.1f} %"
+        return (
+            f"{_launches(self.matched)} of the Trace, {share} of its kernel time, are of kernels "
+            f"in the report; {_launches(self.only_trace)} are only in the Trace, "
+            f"{_launches(self.only_ncu)} only in the report"
+        )
+
+
+def _launches(table: pa.Table) -> str:
+    count = pc.sum(table["launches"]).as_py() or 0
+    return f"{count:,} launch" if count == 1 else f"{count:,} launches"
+
 
 @dataclass
 class _Group:

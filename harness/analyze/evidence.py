@@ -14,9 +14,9 @@ from harness.analyze.intervals import Intervals, gaps_between, union_ns
 from harness.analyze.launches import launches
 from harness.analyze.overlap import share, shared_ns
 from harness.analyze.rules import Number
-from harness.analyze.selection import Ints, Mask
+from harness.analyze.selection import Ints, Mask, ints
 from harness.analyze.summaries import kernel_summary
-from harness.analyze.work import COMPUTE, NCCL, Work, device_work
+from harness.analyze.work import COMPUTE, NCCL, UNKNOWN, Work, device_work
 from harness.errors import NoSignalError
 from harness.trace import Trace
 
@@ -37,7 +37,8 @@ class Evidence:
     """Figures by name, times in ns (``_ns``), shares between 0 and 1 (``_share_of_...``).
 
     ``wall_ns`` is the sum over the devices of the time from the first to the last activity of any
-    kind, and every other device time a sum over the devices of lengths of unions. ``span_ns`` is
+    kind, and every other device time a sum over the devices of lengths of unions; how many devices
+    that are says ``summed_over_devices``. ``span_ns`` is
     the time from the first to the last activity of all devices; host times are lengths of unions
     over the threads within it.
 
@@ -69,12 +70,13 @@ def evidence(trace: Trace) -> Evidence:
             f"the Trace from {trace.info.source} has no kernel with its times",
             fix="record while something runs on a GPU",
         )
-    devices = [work.devices == device for device in np.unique(work.devices).tolist()]
+    devices = work.device_masks
     _kernels(found, trace, work)
     busy = [work.union(device) for device in devices]
     wall = sum(int(work.ends[one].max() - work.starts[one].min()) for one in devices)
     idle = wall - sum(one.length_ns for one in busy)
     found.numbers |= {
+        "summed_over_devices": len(devices),
         "wall_ns": wall,
         "device_idle_ns": idle,
         "device_idle_share_of_wall": share(idle, wall),
@@ -88,7 +90,7 @@ def evidence(trace: Trace) -> Evidence:
         found.unknown(ONLY_LAUNCHES, *_WAITING)
         return found
     _waits(found, work, calls)
-    _pauses(found, calls, busy, wall)
+    _pauses(found, work, calls, busy)
     return found
 
 
@@ -172,11 +174,19 @@ def _waits(found: Evidence, work: Work, calls: HostCalls) -> None:
         found.numbers["allocations_per_100_kernels"] = 100 * allocations / kernels
 
 
-def _pauses(found: Evidence, calls: HostCalls, busy: list[Intervals], wall: int) -> None:
-    """Idle device time in which the host came out of a wait: it had nothing queued."""
+def _pauses(found: Evidence, work: Work, calls: HostCalls, busy: list[Intervals]) -> None:
+    """Idle device time in which a process that uses the device came out of a wait: it had nothing
+    queued. What the Trace knows no process of may be any process's."""
     waits = calls.of(lambda name: call_class(name) in (SYNCHRONISE, BLOCKING_COPY))
-    returned = np.sort(calls.ends[waits])
-    paused = sum(_with_one_of(gaps_between(one), returned) for one in busy)
+    returned, waiting = calls.ends[waits], ints(calls.rows["process"])[waits]
+    processes = ints(work.rows["process"])
+    paused = 0
+    for union, here in zip(busy, work.device_masks, strict=True):
+        users = np.unique(processes[here])
+        mine = np.isin(waiting, users) | (waiting == UNKNOWN) | bool((users == UNKNOWN).any())
+        paused += _with_one_of(gaps_between(union), np.sort(returned[mine]))
+    wall = found.numbers["wall_ns"]
+    assert isinstance(wall, int)
     found.numbers |= {
         "idle_after_synchronise_ns": paused,
         "idle_after_synchronise_share_of_wall": share(paused, wall),

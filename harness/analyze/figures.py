@@ -27,7 +27,8 @@ def figures(trace: Trace, *, top: int = 5) -> dict[str, Any]:
         ``kernels``, ``total_kernel_ns``, ``wall_ns``, ``busy_union_ns``, ``idle_union_ns``,
         ``wall_with_copies_ns``, ``busy_union_with_copies_ns``, ``idle_union_with_copies_ns``,
         ``gap_naive_ns`` (`harness.analyze.idle.Idle`) and ``processes`` of all devices pooled;
-        ``devices``, a list of the same with ``device``; ``top_kernels``, a list of ``name``,
+        ``devices``, a list of the same with ``device`` and ``process``; ``device_notes``, how
+        devices are told apart, if that needs saying; ``top_kernels``, a list of ``name``,
         ``instances``, ``total_ns`` and ``share_of_total_kernel_ns``, by short name; and
         ``top_kernels_by_full_name``, the same by demangled name. Times are whole ns.
 
@@ -37,10 +38,11 @@ def figures(trace: Trace, *, top: int = 5) -> dict[str, Any]:
     """
     found = gaps(trace, naive=True, largest=0)
     overall = _plain(found.overall)
-    del overall["device"]
+    del overall["device"], overall["process"]
     return {
         **overall,
         "devices": [_plain(device) for device in found.devices],
+        "device_notes": list(found.notes),
         "top_kernels": top_kernels(trace, top, short_name),
         "top_kernels_by_full_name": top_kernels(trace, top, demangle),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.analyze.idle import DeviceWork
-from harness.analyze.intervals import Intervals, gaps_between
+from harness.analyze.intervals import gaps_between
 
 EDGES_NS = (1_000, 5_000, 10_000, 50_000, 100_000, 1_000_000)
 """Where a bucket ends and the next begins: a gap of exactly 5 µs is in the one from 5 to 10."""
@@ -20,6 +20,7 @@ LABELS = ("<1 us", "1-5 us", "5-10 us", "10-50 us", "50-100 us", "0.1-1 ms", ">=
 BUCKETS = pa.schema(
     [
         pa.field("device", pa.int32()),  # null: all devices pooled
+        pa.field("process", pa.int32()),  # null: the device number says which device it is
         pa.field("gap", pa.string()),  # of LABELS
         pa.field("gaps", pa.int64()),
         pa.field("idle_ns", pa.int64()),
@@ -31,14 +32,14 @@ BUCKETS = pa.schema(
 
 def bucketed(pooled: DeviceWork, devices: Sequence[DeviceWork]) -> pa.Table:
     """Count gaps by length: of all devices pooled, and of each where there are several."""
-    rows = _rows(None, pooled.busy)
+    rows = _rows(pooled)
     for one in devices if len(devices) > 1 else ():
-        rows += _rows(one.device, one.busy)
+        rows += _rows(one)
     return pa.Table.from_pylist(rows, BUCKETS)
 
 
-def _rows(device: int | None, union: Intervals) -> list[dict[str, Any]]:
-    between = gaps_between(union)
+def _rows(work: DeviceWork) -> list[dict[str, Any]]:
+    between = gaps_between(work.busy)
     lengths = between.ends - between.starts
     total = int(lengths.sum())
     # What is shorter than each edge; a bucket is the difference of two.
@@ -49,7 +50,8 @@ def _rows(device: int | None, union: Intervals) -> list[dict[str, Any]]:
         idle.append(int(lengths.sum(where=shorter)))
     return [
         {
-            "device": device,
+            "device": work.device,
+            "process": work.process,
             "gap": label,
             "gaps": count,
             "idle_ns": time,

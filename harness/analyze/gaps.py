@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.analyze.devices import Numbers, device_groups, device_notes, shared_numbers
 from harness.analyze.gap_buckets import bucketed
 from harness.analyze.idle import DeviceWork, Idle, Spans, idle
 from harness.analyze.intervals import Intervals
@@ -42,10 +43,11 @@ class Gaps:
 
     Attributes:
         overall: of all devices pooled.
-        devices: of each device that ran kernels, by number.
+        devices: of each device that ran kernels, by number and process.
         streams: one row per stream; columns of `STREAMS`.
         buckets: idle time by length of gap; columns of `harness.analyze.gap_buckets.BUCKETS`.
         large: the longest gaps; columns of `harness.analyze.large_gaps.LARGE`.
+        notes: where processes share device numbers, how they are told apart.
     """
 
     overall: Idle
@@ -53,6 +55,7 @@ class Gaps:
     streams: pa.Table
     buckets: pa.Table
     large: pa.Table
+    notes: tuple[str, ...] = ()
 
 
 def gaps(trace: Trace, *, naive: bool = False, largest: int = 10) -> Gaps:
@@ -70,13 +73,15 @@ def gaps(trace: Trace, *, naive: bool = False, largest: int = 10) -> Gaps:
     if not kernels.num_rows:
         raise no_kernels(trace)
     copies = in_start_order(timed(table, "memcpy", "memset", "graph"))
-    pooled, devices = _work(kernels, copies)
+    shared = shared_numbers(trace)
+    pooled, devices = _work(kernels, copies, shared)
     return Gaps(
         idle(pooled, naive=naive),
         tuple(idle(work, naive=naive) for work in devices),
         _streams(kernels, pooled, naive),
         bucketed(pooled, devices),
         large_gaps(trace, kernels, devices, largest),
+        device_notes(shared),
     )
 
 
@@ -90,19 +95,22 @@ def no_kernels(trace: Trace) -> NoSignalError:
     )
 
 
-def _work(kernels: pa.Table, copies: pa.Table) -> tuple[DeviceWork, list[DeviceWork]]:
+def _work(
+    kernels: pa.Table, copies: pa.Table, shared: Numbers
+) -> tuple[DeviceWork, list[DeviceWork]]:
     """What all devices did, and each of those that ran kernels."""
     spans, copied = Spans.of(kernels), Spans.of(copies)
     users = grouped(kernels, "device", "process").labels
     everyone = len({process for _, process in users})
-    pooled = DeviceWork(None, everyone, slice(None), spans, spans.union(), copied.union())
-    copies_of = {device: rows for (device,), rows in grouped(copies, "device")}
+    pooled = DeviceWork(None, None, everyone, slice(None), spans, spans.union(), copied.union())
+    copies_of = dict(device_groups(copies, shared))
     devices = []
-    for (device,), rows in grouped(kernels, "device"):
+    for (device, process), rows in device_groups(kernels, shared):
         mine = spans.take(rows)
-        processes = sum(number == device for number, _ in users)
-        there = copied.take(copies_of.get(device, slice(0))).union()
-        devices.append(DeviceWork(device, processes, rows, mine, _union(pooled, mine), there))
+        processes = 1 if device in shared else sum(number == device for number, _ in users)
+        there = copied.take(copies_of.get((device, process), slice(0))).union()
+        busy = _union(pooled, mine)
+        devices.append(DeviceWork(device, process, processes, rows, mine, busy, there))
     return pooled, devices
 
 

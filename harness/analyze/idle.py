@@ -24,8 +24,9 @@ class Idle:
     Attributes:
         device: its number; None for all (idle: none of them runs a kernel), and in a list of
             devices for kernels whose device is not known.
-        processes: how many processes ran kernels there. Several may be several devices, where each
-            process counts its own from 0.
+        process: whose device it is, where several processes use its number and each may mean
+            another (`harness.analyze.devices`); else None.
+        processes: how many processes ran kernels there.
         kernels: how many; those without both times are left out.
         total_kernel_ns: the sum of their durations.
         wall_ns, busy_union_ns, idle_union_ns: of kernels only.
@@ -35,6 +36,7 @@ class Idle:
     """
 
     device: int | None
+    process: int | None
     processes: int
     kernels: int
     total_kernel_ns: int
@@ -97,6 +99,7 @@ class DeviceWork:
 
     Attributes:
         device: its number; None for all or where it is not known.
+        process: as of `Idle`.
         processes: how many ran kernels on it.
         rows: places of its kernels in the table of all kernels.
         kernels: when they ran; at least one.
@@ -105,6 +108,7 @@ class DeviceWork:
     """
 
     device: int | None
+    process: int | None
     processes: int
     rows: Ints | slice
     kernels: Spans
@@ -127,6 +131,7 @@ def idle(work: DeviceWork, *, naive: bool) -> Idle:
     busy_with_copies = both.length_ns
     return Idle(
         device=work.device,
+        process=work.process,
         processes=work.processes,
         kernels=len(kernels),
         total_kernel_ns=kernels.total_ns,

@@ -18,6 +18,7 @@ from harness.trace import Trace
 LARGE = pa.schema(
     [
         pa.field("device", pa.int32()),
+        pa.field("process", pa.int32()),  # null: the device number says which device it is
         pa.field("start_ns", pa.int64()),
         pa.field("length_ns", pa.int64()),
         pa.field("share_of_idle_union", pa.float64()),  # of idle_union_ns of the device
@@ -86,6 +87,7 @@ def _longest(work: DeviceWork, largest: int) -> list[dict[str, Any]]:
     return [
         {
             "device": work.device,
+            "process": work.process,
             "start_ns": start,
             "length_ns": end - start,
             "share_of_idle_union": (end - start) / idle,

@@ -18,6 +18,7 @@ from harness.analyze.work import COMPUTE, UNKNOWN, Work
 LAYERS = pa.schema(
     [
         pa.field("device", pa.int32()),
+        pa.field("process", pa.int32()),  # null: the device number says which device it is
         pa.field("layer", pa.int64()),
         pa.field("instances", pa.int64()),
         pa.field("own_copy_ns", pa.int64()),
@@ -75,15 +76,14 @@ def layer_slots(work: Work, launched: Launched) -> pa.Table:
     nearest = _nearest_role(launched)
     role_of = np.where(launched.places == UNKNOWN, UNKNOWN, nearest[launched.places])
     rows: list[dict[str, Any]] = []
-    for device in np.unique(work.devices).tolist():
-        here = work.devices == device
+    for (device, process), here in zip(work.device_labels, work.device_masks, strict=True):
         copies = _own_copies(work, launched, np.where(here, role_of, UNKNOWN))
         slots = _slots(work, launched, np.where(here, role_of, UNKNOWN), copies)
         compute = work.union(here & work.of_class(COMPUTE))
         copying = work.union(here & work.of_class(*work.copy_classes))
-        known = None if device == UNKNOWN else device
+        label = {"device": device, "process": process}
         for row in _layer_rows(slots, compute, copying):
-            rows.append({"device": known, **row, **_own(work, copies.get(row["layer"]))})
+            rows.append({**label, **row, **_own(work, copies.get(row["layer"]))})
     return pa.Table.from_pylist(rows, LAYERS)
 
 

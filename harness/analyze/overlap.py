@@ -12,7 +12,7 @@ import pyarrow as pa
 from harness.analyze.intervals import Intervals, covered_before, merged
 from harness.analyze.region_groups import RegionTree, groups_of
 from harness.analyze.selection import Ints
-from harness.analyze.work import COMPUTE, NCCL, UNKNOWN, Work, device_work
+from harness.analyze.work import COMPUTE, NCCL, Work, device_work
 from harness.trace import Trace
 
 ALL_COPIES = "copies, all"
@@ -22,6 +22,7 @@ OVERLAP = pa.schema(
     [
         pa.field("range", pa.string()),
         pa.field("device", pa.int32()),
+        pa.field("process", pa.int32()),  # null: the device number says which device it is
         pa.field("against", pa.string()),
         pa.field("compute_ns", pa.int64()),
         pa.field("against_ns", pa.int64()),
@@ -36,6 +37,7 @@ OVERLAP = pa.schema(
 Row = dict[str, Any]
 Unions = dict[tuple[int, str], Intervals]
 
+_DEVICE = ("device", "process")
 _TELLING = ("against_ns", "compute_overlapped_ns")
 
 
@@ -43,7 +45,9 @@ def overlap(trace: Trace, patterns: Sequence[str] = ()) -> pa.Table:
     """Compute against copies of each direction, and against NCCL kernels, in columns of `OVERLAP`.
 
     Compute are kernels that are not NCCL's, and whole CUDA graphs. Every time is the length of a
-    union of intervals on one device. Rows without ``device`` are sums over several devices.
+    union of intervals on one device. Rows without ``device`` are sums over several devices. Where
+    processes number devices by themselves, a device is one of a process; see
+    `harness.analyze.devices`.
 
     Rows without ``range`` come first and are totals: all compute of a device against all copies
     of the kind. Other rows are of what was launched in ranges of that name and in those inside them
@@ -62,16 +66,15 @@ def overlap(trace: Trace, patterns: Sequence[str] = ()) -> pa.Table:
         patterns: of range names (`fnmatch`), each a row; by default all names.
     """
     work = device_work(trace)
-    devices = np.unique(work.devices).tolist()
-    unions = _unions(work, np.arange(len(work.starts)), devices)
-    rows = list(_rows(None, unions, unions))
+    unions = _unions(work, np.arange(len(work.starts)))
+    rows = list(_rows(None, work, unions, unions))
     tree = RegionTree(trace.regions)
     places = tree.places(work.regions)
     groups = []
     for group, inside in groups_of(tree, patterns):
         # the last stands for what is in no region, whose place is -1
         launched_here = np.flatnonzero(np.append(inside, False)[places])
-        groups.append(_rows(group, _unions(work, launched_here, devices), unions))
+        groups.append(_rows(group, work, _unions(work, launched_here), unions))
     groups.sort(key=lambda some: -max((row["against_ns"] for row in some), default=0))
     return pa.Table.from_pylist([*rows, *chain.from_iterable(groups)], OVERLAP)
 
@@ -87,7 +90,7 @@ def classes_against(work: Work) -> dict[str, tuple[str, ...]]:
     return against
 
 
-def _unions(work: Work, chosen: Ints, known: list[int]) -> Unions:
+def _unions(work: Work, chosen: Ints) -> Unions:
     """When each class of the chosen activities ran, by device and name."""
     unions: Unions = {}
     against = {COMPUTE: (COMPUTE,), **classes_against(work)}
@@ -95,24 +98,24 @@ def _unions(work: Work, chosen: Ints, known: list[int]) -> Unions:
     for name, parts in against.items():
         wanted = np.array([one in parts for one in work.class_names], np.bool_)
         candidates = np.flatnonzero(wanted[classes])
-        for device in known:
+        for device in range(len(work.device_labels)):
             rows = chosen[candidates[devices[candidates] == device]]
             unions[device, name] = merged(work.starts[rows], work.ends[rows])
     return unions
 
 
-def _rows(group: str | None, own: Unions, every: Unions) -> list[Row]:
+def _rows(group: str | None, work: Work, own: Unions, every: Unions) -> list[Row]:
     """The rows of what one range launched, or of everything."""
     found: dict[str, list[Row]] = {}
     for device, name in own:
         figures = _figures(own, every, device, name)
         # What a range has nothing of says nothing about it.
         if name != COMPUTE and (group is None or any(figures[key] for key in _TELLING)):
-            known = None if device == UNKNOWN else device
-            found.setdefault(name, []).append({"device": known, **figures})
+            label = dict(zip(_DEVICE, work.device_labels[device], strict=True))
+            found.setdefault(name, []).append({**label, **figures})
     for rows in found.values():
         if len(rows) > 1:
-            figures = {key: sum(row[key] for row in rows) for key in rows[0] if key != "device"}
+            figures = {key: sum(row[key] for row in rows) for key in rows[0] if key not in _DEVICE}
             rows.append({"device": None, **figures})
     return [
         _with_shares({"range": group, "against": name, **row})

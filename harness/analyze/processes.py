@@ -16,7 +16,8 @@ PROCESSES = pa.schema(
         pa.field("kernels_in_graphs", pa.int64()),
         pa.field("copies", pa.int64()),  # memcpy and memset
         pa.field("kernel_ns", pa.int64()),
-        pa.field("kernel_pct", pa.float64()),  # of the kernel time of all processes
+        # of the kernel time of all processes; null: no kernel took time
+        pa.field("share_of_kernel_time", pa.float64()),
         pa.field("first_ns", pa.int64()),
         pa.field("last_ns", pa.int64()),
     ]
@@ -51,12 +52,13 @@ def process_summary(trace: Trace) -> pa.Table:
     whole = pa.table(columns).filter(wanted)
     grouped = whole.group_by("process", use_threads=False).aggregate(wished)
     time = grouped["kernel_ns_sum"].to_numpy()
-    total = max(int(time.sum()), 1)
+    total = int(time.sum())
+    shares = time / total if total else [None] * len(time)
     found = {
         "process": grouped["process"],
         "devices": pa.array([_devices(one) for one in grouped["device_distinct"].to_pylist()]),
         **{name: grouped[f"{name}_sum"] for name in sums},
-        "kernel_pct": pa.array(time * 100.0 / total),
+        "share_of_kernel_time": pa.array(shares, pa.float64()),
         "first_ns": grouped["first_ns_min"],
         "last_ns": grouped["last_ns_max"],
     }

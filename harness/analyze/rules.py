@@ -149,11 +149,16 @@ def _filled(rule: Rule, numbers: Mapping[str, Number]) -> str:
 
 
 def in_words(name: str, value: Number) -> str:
-    """A number as a sentence has it: times by their size, shares in %, names of kernels short."""
+    """A number as a sentence has it: times by their size, shares in %, names of kernels short.
+
+    ``summed_over_devices`` is an addition to a sentence, and nothing for one device.
+    """
     if value is None:
         return "unknown"
     if isinstance(value, str):
         return display_name(value, width=_NAME_WIDTH)
+    if name == "summed_over_devices":
+        return f", summed over {value} devices" if value > 1 else ""
     if "_share_of_" in name:
         return f"{100 * value:.1f} %"
     if name.endswith("_ns"):

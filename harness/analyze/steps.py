@@ -99,7 +99,7 @@ def _by_period(kernels: DeviceKernels) -> Steps:
     if not cuts:
         raise NoSignalError(
             "the kernels show no steps: " + "; ".join(notes),
-            fix="give the kernel that ends a step, or the range that is one",
+            fix="name what a step is: --steps KERNEL or --step-range PATTERN",
         )
     notes.append("what repeats is a layer where the recording holds too few steps")
     return _steps("; ".join(rules), cuts, notes)
@@ -112,7 +112,7 @@ def _by_region(kernels: DeviceKernels, pattern: str) -> Steps:
     if not ranges:
         raise InputError(
             f"no range matches {pattern!r}",
-            fix="look at the names with harness.analyze.ranges; * stands for any text",
+            fix="--ranges lists the names; * stands for any text",
         )
     # one more for kernels in no range, whose place is -1
     step_of = np.array([*outermost, UNKNOWN], np.int64)[kernels.places]

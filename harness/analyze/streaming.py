@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.analyze.devices import device_notes
 from harness.analyze.layer_slots import Launched, layer_slots
 from harness.analyze.overlap import share, shared_ns
 from harness.analyze.range_roles import EVICTION, HIT, LAYER, MISS, PREFETCH, Match, read_patterns
@@ -82,7 +83,8 @@ def streaming(trace: Trace, patterns: Path | None = None) -> StreamingReport:
     numbers |= {"hits": hits, "misses": misses, "lookups": hits + misses}
     numbers["hit_share_of_lookups"] = share(hits, hits + misses)
     findings = judge(known.rules, numbers, _WHY_UNKNOWN) if numbers["range_count"] else []
-    return StreamingReport(roles, layers, numbers, tuple(findings), _notes(numbers))
+    notes = (*_notes(numbers), *device_notes(work.shared_numbers))
+    return StreamingReport(roles, layers, numbers, tuple(findings), notes)
 
 
 _NO_LAYERS = "no kernel was launched in a range of the role layer"

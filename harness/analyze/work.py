@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from harness.analyze.devices import Numbers, device_groups, shared_numbers
 from harness.analyze.intervals import Intervals, merged
 from harness.analyze.selection import DEVICE_KINDS, Ints, Mask, codes_of, ints, spans, timed
 from harness.trace import Trace
@@ -35,7 +36,10 @@ class Work:
 
     Attributes:
         starts, ends: ns, shape (n,).
-        devices, regions: ids, shape (n,); the region at the launch, of graph nodes at the graph's.
+        devices: number into ``device_labels``, shape (n,).
+        device_labels: device and process, as of `harness.analyze.devices.device_groups`.
+        shared_numbers: device numbers whose processes are told apart.
+        regions: ids, shape (n,); the region at the launch, of graph nodes at the graph's.
         classes: number into ``class_names``, shape (n,).
         class_names: `COMPUTE`, `NCCL`, `MEMSET`, or `COPY` and a direction.
         rows: the same activities as the Trace has them.
@@ -44,6 +48,8 @@ class Work:
     starts: Ints
     ends: Ints
     devices: Ints
+    device_labels: tuple[tuple[int | None, ...], ...]
+    shared_numbers: Numbers
     regions: Ints
     classes: Ints
     class_names: tuple[str, ...]
@@ -53,6 +59,11 @@ class Work:
         """Which activities are of these classes."""
         wanted = np.array([name in names for name in self.class_names], np.bool_)
         return wanted[self.classes]
+
+    @property
+    def device_masks(self) -> list[Mask]:
+        """Which activities are of each device, in the order of ``device_labels``."""
+        return [self.devices == number for number in range(len(self.device_labels))]
 
     @property
     def copy_classes(self) -> tuple[str, ...]:
@@ -75,8 +86,19 @@ def device_work(trace: Trace) -> Work:
     rows = timed(trace.activities.append_column("_region", launched_in), *DEVICE_KINDS)
     starts, ends = spans(rows)
     classes, names = _classes(rows)
-    regions = ints(rows["_region"])
-    return Work(starts, ends, ints(rows["device"]), regions, classes, names, rows)
+    shared = shared_numbers(trace)
+    devices = device_groups(rows, shared)
+    return Work(
+        starts,
+        ends,
+        devices.of_row.astype(np.int64, copy=False),
+        tuple(devices.labels),
+        shared,
+        ints(rows["_region"]),
+        classes,
+        names,
+        rows,
+    )
 
 
 def _classes(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:

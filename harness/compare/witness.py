@@ -11,6 +11,8 @@ from pathlib import Path
 
 from harness.align.witness import Witness
 from harness.errors import EXIT_UNDECIDED, HarnessError, InputError, MissingDeviceError
+from harness.nsys.group import end_group
+from harness.nsys.plan import TRACING
 from harness.programs import Program
 from harness.record.files.nsys.program import find_nsys
 from harness.record.files.nsys.rep import read_nsys_rep
@@ -20,14 +22,6 @@ ROOT = Path(__file__).parent.parent.parent
 CHILD = "harness.compare.witness_child"
 TIMEOUT_S = 3600.0
 """Building a framework's model, loading its kernels and writing the report, all under nsys."""
-
-TRACED = (
-    "--trace=cuda,nvtx",
-    "--cuda-graph-trace=node",
-    "--sample=none",
-    "--cpuctxsw=none",
-    "--force-overwrite=true",
-)
 
 
 def find_validator(device: str, recorder: str) -> Program:
@@ -78,18 +72,34 @@ def _run(folder: Path, case: Case, forwards: int, program: Program) -> Witness:
     asked = {"case": case.to_dict(), "forwards": forwards, "status": str(status)}
     request.write_text(json.dumps(asked))
     report = folder / "witness"
-    command = [program.path, "profile", *TRACED, f"--output={report}"]
-    output = _call([*command, sys.executable, "-m", CHILD, str(request)])
-    done = json.loads(status.read_text()) if status.exists() else {}
-    if done.get("error") or not done:
-        said = done.get("error") or _last_line(output)
-        raise WitnessError(f"the case did not run under nsys: {said}", fix="run it by hand")
+    command = [program.path, "profile", *TRACING, f"--output={report}"]
+    output = _call([*command, sys.executable, "-m", CHILD, str(request)], folder / "nsys.log")
+    notes = _notes(status, output)
     found = report.with_name("witness.nsys-rep")
     if not found.exists():
         said = f"nsys wrote no report: {_last_line(output)}"
         raise WitnessError(said, fix="check nsys with: harness doctor")
     trace = read_nsys_rep(found)
-    return Witness(str(program), trace, notes=tuple(done.get("notes", ())))
+    return Witness(str(program), trace, notes=notes)
+
+
+def _notes(status: Path, output: str) -> tuple[str, ...]:
+    """What the child says that it could not run.
+
+    Raises:
+        WitnessError: it did not come to its end, or says that it failed.
+    """
+    try:
+        done = json.loads(status.read_text())
+        said = done.get("error", "")
+        notes = () if said else tuple(done["notes"])
+    except FileNotFoundError:
+        said, notes = _last_line(output), ()
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        said, notes = f"its status cannot be read ({error})", ()
+    if said:
+        raise WitnessError(f"the case did not run under nsys: {said}", fix="run it by hand")
+    return notes
 
 
 class WitnessError(HarnessError):
@@ -98,22 +108,28 @@ class WitnessError(HarnessError):
     exit_code = EXIT_UNDECIDED
 
 
-def _call(command: list[str]) -> str:
+def _call(command: list[str], log: Path) -> str:
+    """What nsys and the child print; they are ended with all that they started, come what may."""
     search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
-        )
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+            )
+            try:
+                process.wait(TIMEOUT_S)
+            finally:
+                end_group(process)
+        return log.read_text(errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WitnessError(
             f"nsys could not run the case ({error})", fix="run it by hand"
         ) from error
-    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def _last_line(output: str) -> str:

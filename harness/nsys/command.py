@@ -7,12 +7,11 @@ import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
-from rich import box
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness.analyze.processes import process_summary
@@ -22,7 +21,8 @@ from harness.nsys.server import Lines, check_url
 from harness.nsys.session import Profiled, Request, profile
 from harness.output import printed
 from harness.record.files.nsys.program import find_nsys
-from harness.report.text import plain
+from harness.report.figure_table import print_figures
+from harness.report.text import UNKNOWN, plain
 from harness.trace import write_trace
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -78,7 +78,8 @@ def serve_profile(
     harness nsys serve-profile --ready http://localhost:8000/health --load 'python load.py' --
     vllm serve MODEL -tp 8
 
-    When the load has ended, or after --duration, collection is stopped, which ends the server.
+    When the load has ended, after --duration or when the capture range closes, collection is
+    stopped, which ends the server.
 
     Exit code: 0; 2 wrong input or no nsys, 3 the server was not ready, the load failed, or no
     kernel was recorded.
@@ -86,8 +87,6 @@ def serve_profile(
     del debug  # read by harness.cli
     if not command:
         raise InputError("there is no server to start", fix="pass it: serve-profile -- CMD ARGS")
-    if from_ready and not (ready or ready_text):
-        raise InputError("--from-ready without a sign of readiness", fix="add --ready URL")
     request = Request(
         check_url(ready) if ready else "",
         Lines(ready_text) if ready_text else None,
@@ -95,7 +94,17 @@ def serve_profile(
         _split(load),
     )
     session = f"harness-{os.getpid()}"
-    plan = Plan(out.absolute(), session, delay, duration, from_ready, capture_range, nvtx_capture)
+    plan = Plan(
+        out.absolute(),
+        session,
+        delay,
+        duration,
+        from_ready,
+        capture_range,
+        nvtx_capture,
+        capture_range_end="stop" if request.load else "stop-shutdown",
+    )
+    _check_order(plan, request)
     if only_print:
         text = shlex.join(profile_command("nsys", plan, command))
         printed(partial(click.echo, text))
@@ -119,8 +128,24 @@ def _split(load: str) -> list[str]:
         ) from error
 
 
+def _check_order(plan: Plan, request: Request) -> None:
+    """Refuse what would run before the server is up, or stop it before it has worked."""
+    for option, given in (("--from-ready", plan.from_ready), ("--load", bool(request.load))):
+        if given and not request.waits:
+            raise InputError(
+                f"{option} without a sign of readiness",
+                fix="add --ready URL or --ready-text PATTERN",
+            )
+    ends = request.load or plan.duration is not None or plan.capture_range != "none"
+    if request.waits and not ends:
+        raise InputError(
+            "nothing is to happen once the server is ready, so it would be stopped at once",
+            fix="add --load COMMAND, --duration SECONDS or --capture-range",
+        )
+
+
 def _check_output(plan: Plan, target: Path, force: bool) -> None:
-    for path in (plan.report, target):
+    for path in (plan.report, plan.log, target):
         if path.exists() and not force:
             raise InputError(
                 f"{path} exists already", fix="name other results with --out, or add --force"
@@ -133,24 +158,21 @@ def _say(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
-_COLUMNS = (
-    ("process", "process"),
-    ("devices", "devices"),
-    ("kernels", "kernels"),
-    ("in graphs", "kernels_in_graphs"),
-    ("copies", "copies"),
-    ("kernel ms", "kernel_ns"),
-    ("% of all", "kernel_pct"),
-)
+_SHOWN = {
+    "process": "process",
+    "devices": "devices",
+    "kernels": "kernels",
+    "kernels_in_graphs": "in_graphs",
+    "copies": "copies",
+    "kernel_ns": "kernel_time_ns",
+    "share_of_kernel_time": "share_of_kernel_time",
+}
+"""Columns of `process_summary` that the terminal shows, under which name."""
 
 
 def _print(done: Profiled, target: Path, console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title, _ in _COLUMNS:
-        table.add_column(title, justify="right")
-    for row in process_summary(done.trace).to_pylist():
-        table.add_row(*(Text(_cell(column, row[column])) for _, column in _COLUMNS))
-    console.print(table)
+    table = _shown(process_summary(done.trace))
+    print_figures("processes", table, console, table.num_rows)
     lines = [f"trace: {target}"]
     lines += [f"note: {note}" for note in done.notes]
     lines += [f"INCOMPLETE: {reason}" for reason in done.trace.info.incomplete]
@@ -160,11 +182,9 @@ def _print(done: Profiled, target: Path, console: Console) -> None:
         console.print(Text(plain(line), overflow="fold"))
 
 
-def _cell(column: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if column == "devices":
-        return ",".join(map(str, value)) or "-"
-    if column == "kernel_ns":
-        return f"{value / 1e6:.3f}"
-    return f"{value:.1f}" if column == "kernel_pct" else str(value)
+def _shown(table: pa.Table) -> pa.Table:
+    """The summary with ids as text: they are no quantities."""
+    devices = [", ".join(map(str, one)) or UNKNOWN for one in table["devices"].to_pylist()]
+    texts = {"process": pc.cast(table["process"], pa.string()), "devices": pa.array(devices)}
+    columns = {title: texts.get(name, table[name]) for name, title in _SHOWN.items()}
+    return pa.table(columns)

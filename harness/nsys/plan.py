@@ -10,6 +10,17 @@ from harness.errors import InputError
 
 CAPTURE_RANGES = ("none", "cudaProfilerApi", "nvtx")
 
+TRACING = (
+    "--trace=cuda,nvtx",
+    "--cuda-graph-trace=node",
+    "--sample=none",
+    "--cpuctxsw=none",
+    "--force-overwrite=true",
+)
+"""Options of every ``nsys profile`` that is run here. ``--cuda-graph-trace=node`` gives every
+kernel of a graph its own row. CPU sampling and context switches are off: they need rights and
+perturb."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -24,7 +35,8 @@ class Plan:
         capture_range: ``none``, or who opens and closes it: ``cudaProfilerApi``
             (cudaProfilerStart and Stop, such as vLLM's ``/start_profile``) or ``nvtx``.
         nvtx_capture: ``range@domain`` for ``nvtx``.
-        trace: what nsys traces.
+        capture_range_end: ``stop-shutdown`` ends the server when the range closes, ``stop`` only
+            collection, for a server that something else ends.
 
     Raises:
         InputError: options that exclude each other, or a name that nsys would change.
@@ -37,7 +49,7 @@ class Plan:
     from_ready: bool = False
     capture_range: str = "none"
     nvtx_capture: str = ""
-    trace: str = "cuda,nvtx"
+    capture_range_end: str = "stop-shutdown"
 
     def __post_init__(self) -> None:
         ways = {
@@ -66,14 +78,17 @@ class Plan:
         """The report that nsys writes."""
         return self.output.with_name(self.output.name + ".nsys-rep")
 
+    @property
+    def log(self) -> Path:
+        """What nsys and the server print."""
+        return self.output.with_name(self.output.name + ".log")
+
 
 def profile_command(program: str, plan: Plan, command: Sequence[str]) -> list[str]:
     """The whole command as a list of arguments, for no shell.
 
-    ``--cuda-graph-trace=node`` gives every kernel of a graph its own row;
-    ``--trace-fork-before-exec=true`` follows workers that were forked and did not exec (Nsight
-    Systems user guide, CLI options of ``profile``). CPU sampling and context switches are off:
-    they need rights and perturb.
+    Beside `TRACING`, ``--trace-fork-before-exec=true`` follows workers that were forked and did
+    not exec (Nsight Systems user guide, CLI options of ``profile``).
 
     Args:
         program: path of nsys.
@@ -81,12 +96,8 @@ def profile_command(program: str, plan: Plan, command: Sequence[str]) -> list[st
         command: the server's program and arguments.
     """
     options = [
-        f"--trace={plan.trace}",
-        "--cuda-graph-trace=node",
-        "--sample=none",
-        "--cpuctxsw=none",
+        *TRACING,
         "--trace-fork-before-exec=true",
-        "--force-overwrite=true",
         f"--session-new={plan.session}",
         f"--output={plan.output}",
     ]
@@ -97,7 +108,8 @@ def profile_command(program: str, plan: Plan, command: Sequence[str]) -> list[st
     if plan.from_ready:
         options.append("--start-later=true")
     if plan.capture_range != "none":
-        options += [f"--capture-range={plan.capture_range}", "--capture-range-end=stop"]
+        options.append(f"--capture-range={plan.capture_range}")
+        options.append(f"--capture-range-end={plan.capture_range_end}")
     if plan.nvtx_capture:
         options.append(f"--nvtx-capture={plan.nvtx_capture}")
     return [program, "profile", *options, *command]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
 import subprocess
 import threading
 import time
@@ -16,15 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 from harness.errors import EXIT_UNDECIDED, HarnessError, InputError
+from harness.nsys.group import end_group
 
 POLL_S = 0.2
-SIGNALS = (
-    (signal.SIGINT, 60.0),
-    (signal.SIGTERM, 20.0),
-    (signal.SIGKILL, 10.0),
-)
-"""What a server that does not end is sent, and the seconds that it has to follow; on SIGINT nsys
-ends collection and still writes its report."""
 
 
 class ServerError(HarnessError):
@@ -120,19 +111,9 @@ class Server:
 
     def end(self) -> str:
         """End it and everything that it started; returns the signal it took, empty for none."""
-        used = ""
-        for number, seconds in SIGNALS:
-            if self.wait(0) is not None:
-                break
-            self._signal(number)
-            used = number.name
-            self.wait(seconds)
+        used = end_group(self._process)
         self._thread.join(timeout=5)
         return used
-
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.killpg(self._process.pid, number)
 
 
 class Lines:

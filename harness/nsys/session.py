@@ -62,7 +62,8 @@ def profile(
 ) -> Profiled:
     """Run a server under nsys and read every process's kernels.
 
-    Without a sign of readiness, a load or a duration, the server is waited for until it ends.
+    Collection stops when the load has ended. Without a load the server is waited for until it
+    ends: by nsys, after the duration or when the capture range closes, or by itself.
 
     Args:
         program: nsys.
@@ -76,7 +77,7 @@ def profile(
         NoSignalError: nsys wrote no report, or one without kernels.
         InputError: a program cannot be run.
     """
-    log = plan.output.with_name(plan.output.name + ".log")
+    log = plan.log
     watch = request.text.watch if request.text else lambda _line: None
     notes: list[str] = []
     plan.report.unlink(missing_ok=True)
@@ -108,8 +109,7 @@ def _drive(program: Program, plan: Plan, server: Server, request: Request, say: 
         code = _load(request.load)
         say(f"the load ended with code {code}")
         return code
-    if plan.duration is not None or not request.waits or plan.capture_range != "none":
-        server.wait()  # nsys ends it when collection is over
+    server.wait()  # nsys ends it when collection is over, or it ends by itself
     return 0
 
 

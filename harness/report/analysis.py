@@ -52,6 +52,9 @@ def print_analysis(
     for name, findings in analysis.findings.items():
         console.print()
         _print_findings(name, findings, console)
+    for part, reason in analysis.unanswered.items():
+        console.print()
+        _line(console, f"{part}: {reason}", "yellow")
 
 
 def _print_head(path: Path, trace: Trace, figures: Mapping[str, Any], console: Console) -> None:
@@ -69,10 +72,16 @@ def _print_head(path: Path, trace: Trace, figures: Mapping[str, Any], console: C
         console,
         f"kernels: {figures['kernels']:,}, sum {_time(figures['total_kernel_ns'])}, wall "
         f"{_time(wall)}, idle {_time(idle)}{share}, idle with copies "
-        f"{_time(figures['idle_union_with_copies_ns'])}",
+        f"{_time(figures['idle_union_with_copies_ns'])}{_longer(figures)}",
     )
     for note in info.notes:
         _line(console, f"note: {note}")
+
+
+def _longer(figures: Mapping[str, Any]) -> str:
+    """The wall time with copies, where it is not that of the kernels."""
+    wall = figures["wall_with_copies_ns"]
+    return "" if wall == figures["wall_ns"] else f" of {_time(wall)}"
 
 
 def _source(info: TraceInfo) -> str:

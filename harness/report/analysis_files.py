@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pyarrow as pa
 
 from harness.analyze.analysis import Analysis
@@ -37,8 +39,9 @@ def analysis_document(path: Path, trace: Trace, made: Analysis) -> dict[str, Any
         "incomplete": info.incomplete,
         "notes": info.notes,
         **made.figures,
-        "tables": {name: table.to_pylist() for name, table in made.tables.items()},
+        "tables": {name: table.to_pylist() for name, table in _tables(made).items()},
         "table_notes": made.notes,
+        "unanswered": made.unanswered,
         **made.findings,
     }
     plain: dict[str, Any] = plain_json(document, "", non_finite)
@@ -53,13 +56,16 @@ def analysis_json(path: Path, trace: Trace, made: Analysis) -> str:
 def write_analysis(path: Path, trace: Trace, made: Analysis, folder: Path) -> None:
     """Write each table as ``NAME.csv``, the Trace as `TRACE` and the document as `FIGURES`.
 
+    What an earlier run of this command wrote there is removed first, as its `FIGURES` name it.
+
     Raises:
         InputError: the folder cannot be written to.
     """
     text = analysis_json(path, trace, made)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in made.tables.items():
+        _remove_earlier(folder)
+        for name, table in _tables(made).items():
             _write(folder / f"{name}.csv", csv_safe(table))
         _write(folder / FIGURES, text + "\n")
     except OSError as error:
@@ -68,6 +74,36 @@ def write_analysis(path: Path, trace: Trace, made: Analysis, folder: Path) -> No
             fix="choose a folder that you may write to",
         ) from error
     write_trace(trace, folder / TRACE)
+
+
+def _tables(made: Analysis) -> dict[str, pa.Table]:
+    return made.tables | made.unshown
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the files of an earlier run, its figures last, and no other."""
+    tables = _earlier_tables(folder / FIGURES)
+    if tables is None:
+        return
+    click.echo(f"replacing the earlier results in {folder}", err=True)
+    for name in (*(f"{table}.csv" for table in tables), TRACE, FIGURES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _earlier_tables(path: Path) -> list[str] | None:
+    """Names of the tables that an earlier run wrote; None where the file is of no such run."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or not {"source", "table_notes"} <= set(document):
+        return None
+    tables = document.get("tables")
+    return [name for name in tables if _NAME.fullmatch(name)] if isinstance(tables, dict) else None
+
+
+_NAME = re.compile("[a-z0-9_]+")
+"""Names of tables: none leads out of the folder."""
 
 
 def csv_safe(table: pa.Table) -> str:

@@ -81,13 +81,17 @@ def _heading(heading: str, cells: Sequence[str]) -> str:
     return heading.replace(" ", "\n", 1) if len(heading) > _widest(cells) else heading
 
 
+_IDS = ("process", "thread", "device", "stream", "step")
+"""Columns whose numbers are names."""
+
+
 def figure(column: str, value: Any) -> str:
     """One cell: times in ns (``_ns``) by their size, shares in %, bytes and rates scaled."""
     if value is None:
         return "all" if column in ("device", "range") else UNKNOWN
     if isinstance(value, str):
         return plain(display_name(value, width=_NAME_WIDTH) if column in _KERNEL_NAMES else value)
-    if not isinstance(value, (int, float)):
+    if column in _IDS or not isinstance(value, (int, float)):
         return plain(str(value))
     if "share_of_" in column or column == "utilisation":
         return f"{100 * value:.1f} %"

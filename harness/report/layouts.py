@@ -31,6 +31,7 @@ LAYOUTS = {
         "idle time",
         (
             ("device", "device"),
+            ("process", "process"),
             ("kernels", "kernels"),
             ("wall_ns", "wall"),
             ("idle_union_ns", "idle"),
@@ -46,6 +47,7 @@ LAYOUTS = {
         "gaps by length",
         (
             ("device", "device"),
+            ("process", "process"),
             ("gap", "gap"),
             ("gaps", "gaps"),
             ("idle_ns", "idle"),
@@ -124,6 +126,7 @@ LAYOUTS = {
         (
             ("range", "range"),
             ("device", "device"),
+            ("process", "process"),
             ("against", "against"),
             ("against_ns", "time"),
             ("against_overlapped_ns", "hidden"),
@@ -184,6 +187,7 @@ LAYOUTS = {
         "CUDA graphs",
         (
             ("device", "device"),
+            ("process", "process"),
             ("kernels", "kernels"),
             ("kernels_in_graphs", "in graphs"),
             ("graph_share_of_kernels", "of kernels"),
@@ -220,7 +224,12 @@ LAYOUTS = {
             ("actual_ns", "actual"),
             ("ideal_share_of_actual", "ideal/actual"),
         ),
-        (("device", "device"), ("own_copy_ns", "own copies"), ("own_bytes", "own bytes")),
+        (
+            ("device", "device"),
+            ("process", "process"),
+            ("own_copy_ns", "own copies"),
+            ("own_bytes", "own bytes"),
+        ),
         "actual: from the end of the layer before to the end of this one; ideal: max(compute, "
         "copy) in that time, summed over n",
         "no layer launched a kernel",

@@ -10,6 +10,9 @@ from typing import Any
 
 from harness.errors import TraceFormatError
 
+MACHINE_NUMBERS = "devices are numbered as the machine's GPUs, not as processes see them"
+"""The note of a Trace in which one device number is one GPU, whichever process uses it."""
+
 
 @dataclass(frozen=True)
 class TraceInfo:

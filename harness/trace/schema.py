@@ -14,8 +14,8 @@ FORMAT_VERSION = 3
 """Version of the Parquet layout; a reader refuses any other."""
 
 KINDS = ("kernel", "memcpy", "memset", "graph", "op")
-"""Kinds of activity: kernel, memcpy and memset run on the device; ``graph`` is the whole launch of a
-CUDA graph as one row, where a source does not show the nodes; ``op`` is an ATen call seen by the
+"""Kinds of activity: kernel, memcpy and memset run on the device; ``graph`` is the whole launch of
+a CUDA graph as one row, where a source does not show the nodes; ``op`` is an ATen call seen by the
 dispatcher."""
 
 STYLES = ("PushPop", "StartEnd", "Mark")

@@ -47,3 +47,14 @@ CHECKS: dict[str, Check] = {
     witness.NAME: witness.witness,
 }
 """Name -> function from an Observation to a result."""
+
+ON_REQUEST = frozenset({witness.NAME})
+"""Checks that are not in the list of a run that did not ask for them."""
+
+
+def checks_of(observed: Observation) -> dict[str, Check]:
+    """The checks that are made of what was seen."""
+    asked = set(observed.required)
+    if observed.witness is not None:
+        asked.add(witness.NAME)
+    return {name: each for name, each in CHECKS.items() if name not in ON_REQUEST - asked}

@@ -68,13 +68,16 @@ def compare_witness(
         shortest_ns: kernels that take less live do not count for it.
 
     Returns:
-        Fail where a list differs in names, counts, order or graph nodes, or is missing;
+        Fail where a list differs in names, counts, order, graph nodes or number of forwards, or
+        where only one side has it;
         inconclusive where the lists agree and the durations do not, or there is nothing to compare.
     """
     if not live:
         return skipped(NAME, "nothing was recorded live")
     results = {
-        label: compare_lists(live[label], seen.get(label, ()), shortest_ns) for label in live
+        label: compare_lists(live.get(label, ()), seen.get(label, ()), shortest_ns)
+        for label in dict.fromkeys((*live, *seen))
+        if live.get(label) or seen.get(label)
     }
     problems = [f"{label}: {line}" for label, one in results.items() for line in one.problems]
     differences = [value for one in results.values() for value in one.differences]
@@ -89,7 +92,7 @@ def compare_witness(
     }
     shown = ", ".join(f"{label} {one.data['live']}" for label, one in results.items())
     if problems:
-        text = f"nsys saw another list ({shown} live)"
+        text = f"nsys did not see the same lists ({shown} live)"
         return CheckResult(NAME, Status.FAIL, text, limited(problems), data)
     times = _times(median, len(differences), tolerance, shortest_ns)
     text = f"the same list in its own process under {program}: {shown}; {times}"

@@ -24,9 +24,10 @@ class ListPair:
     """What two profilers say of one list.
 
     Attributes:
-        problems: differences in names, counts, order and graph nodes, one line each.
+        problems: differences in names, counts, order, graph nodes and number of forwards, one line
+            each.
         differences: |second / first - 1| of the duration of each kernel that is long enough.
-        data: launches and graph nodes of both, for the evidence.
+        data: forwards, launches and graph nodes of both, for the evidence.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -38,23 +39,35 @@ def compare_lists(live: Sequence[Trace], seen: Sequence[Trace], shortest_ns: int
     """Compare the last forward of each; durations are medians over forwards that launch the same.
 
     Args:
-        live: forwards that were recorded live, at least one.
-        seen: those of the second profiler.
+        live: forwards that were recorded live.
+        seen: those of the second profiler; one of the two may have none.
         shortest_ns: kernels that take less live have no duration that is compared.
     """
-    found = ListPair(data={"live": len(live[-1]), "nsys": len(seen[-1]) if seen else 0})
-    if not seen:
-        found.problems.append("nsys has no such forward")
+    found = ListPair(data={"live": _launches(live), "nsys": _launches(seen)})
+    found.data["forwards"] = {"live": len(live), "nsys": len(seen)}
+    if len(live) != len(seen):
+        found.problems.append(_other_forwards(len(live), len(seen)))
+    if not live or not seen:
         return found
     ours, theirs = _keys(live[-1], seen[-1])
     pairs = pair_streams(live[-1], ours, seen[-1], theirs)
-    found.problems += _other_counts(ours, theirs)
-    if not found.problems:
-        found.problems += _other_order(pairs)
+    found.problems += list(_other_counts(ours, theirs)) or _other_order(pairs)
     found.problems += _other_nodes(live[-1], seen[-1], found.data)
     rows = [matched for pair in pairs for matched in pair.matched_rows()]
     found.differences += _differences(live, seen, rows, shortest_ns)
     return found
+
+
+def _launches(forwards: Sequence[Trace]) -> int:
+    return len(forwards[-1]) if forwards else 0
+
+
+def _other_forwards(live: int, seen: int) -> str:
+    if not seen:
+        return f"only live: nsys has none of the {live} forwards"
+    if not live:
+        return f"only nsys: none of its {seen} forwards was recorded live"
+    return f"{live} forwards live, {seen} under nsys"
 
 
 def _keys(live: Trace, seen: Trace) -> tuple[list[str], list[str]]:

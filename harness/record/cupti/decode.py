@@ -59,6 +59,10 @@ class Records:
     bytes: int = 0
 
 
+WORK_NOT_RECORDED = {3: "kernels run one at a time", 18: "kernels launched by kernels"}
+"""CUpti_ActivityKind values that stand for work on the device and are never enabled here."""
+
+
 def decode(buffers: Iterable[Bytes], layouts: Layouts) -> Records:
     """Decode the valid bytes of activity buffers.
 
@@ -86,7 +90,14 @@ def decode(buffers: Iterable[Bytes], layouts: Layouts) -> Records:
         records.count += len(starts)
         records.bytes += buffer.size
         if sum(map(len, found.values())) < len(starts):
-            records.skipped.update(_skipped(kinds, layouts))
+            skipped = _skipped(kinds, layouts)
+            records.skipped.update(skipped)
+            records.problems += [
+                f"activity buffer {number} has {skipped[kind]} records of kind {kind}, {what}, "
+                "which are not decoded"
+                for kind, what in WORK_NOT_RECORDED.items()
+                if kind in skipped
+            ]
     for kind, dtype in layouts.dtypes.items():
         records.of[kind] = _joined(parts[kind], kind, dtype)
     return records

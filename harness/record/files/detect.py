@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.errors import InputError, NoSignalError, TraceFormatError
@@ -42,6 +44,8 @@ def read_trace_file(path: str | Path, *, process: int | None = None) -> Trace:
 
 def _read(source: Path) -> Trace:
     head = _head(source)
+    if not head:
+        raise TraceFormatError(f"{source} is empty", fix="record it again")
     if head.startswith(_PARQUET):
         return read_trace(source)
     if head.startswith(_SQLITE):
@@ -57,8 +61,6 @@ def _read(source: Path) -> Trace:
         from harness.record.files.kineto import read_kineto
 
         return read_kineto(source)
-    if not head:
-        raise TraceFormatError(f"{source} is empty", fix="record it again")
     raise _unknown(source, start)
 
 
@@ -110,11 +112,26 @@ def _only(trace: Trace, process: int, source: Path) -> Trace:
         for name, table in (("activities", trace.activities), ("calls", trace.calls))
     }
     if not tables["activities"].num_rows:
-        known = sorted(one for one in pc.unique(trace.activities["process"]).to_pylist() if one)
+        processes = pc.unique(trace.activities["process"]).to_pylist()
+        known = sorted(one for one in processes if one is not None)
         raise NoSignalError(
             f"process {process} put nothing on a GPU in {source}",
             fix=f"choose one of the processes {known}",
         )
     regions = trace.regions["process"]
     mine = pc.or_(pc.is_null(regions), pc.fill_null(pc.equal(regions, process), False))
-    return Trace(tables["activities"], trace.info, trace.regions.filter(mine), tables["calls"])
+    note = (
+        f"only process {process} is kept; lost records, what makes the recording incomplete and "
+        "the other notes are of the whole file"
+    )
+    lonely = min(trace.info.unattributed, _without_call(**tables))
+    info = replace(trace.info, unattributed=lonely, notes=(*trace.info.notes, note))
+    return Trace(tables["activities"], info, trace.regions.filter(mine), tables["calls"])
+
+
+def _without_call(activities: pa.Table, calls: pa.Table) -> int:
+    """How many activities on the device of one process none of its calls launched."""
+    known = pc.unique(calls["correlation"]).drop_null()
+    launched = pc.is_in(activities["correlation"], known)
+    on_device = pc.not_equal(activities["kind"].cast(pa.string()), "op")
+    return pc.sum(pc.and_not(on_device, launched)).as_py() or 0

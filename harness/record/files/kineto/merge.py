@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,9 @@ from harness.trace.schema import OUTSIDE
 
 def merge_ranks(ranks: Sequence[RankTrace]) -> Trace:
     """One Trace of all ranks; columns ``process`` tell them apart, and a note names the rank.
+
+    So they do for devices: a rank may see its own GPU as device 0, and a note says which numbers
+    several ranks use.
 
     Process ids stay where each rank has one of its own; where two ranks have the same, as in
     containers, all get the number of their rank (or place, where a file names none). Times are
@@ -43,6 +47,13 @@ def merge_ranks(ranks: Sequence[RankTrace]) -> Trace:
     ]
     if not kept:
         notes.append("process ids are ranks, since ranks share ids")
+    shared = _shared_devices(ranks)
+    if shared:
+        numbers = ", ".join(map(str, shared))
+        notes.append(
+            f"several ranks use device number {numbers} and may each mean another GPU; their "
+            "processes tell them apart"
+        )
     notes.append("clocks of several hosts are not aligned")
     return _joined(traces, named, notes)
 
@@ -54,6 +65,14 @@ def _named(one: RankTrace, place: int) -> int:
 def _processes(trace: Trace) -> set[int]:
     found = pc.unique(trace.activities["process"]).to_pylist()
     return {number for number in found if number is not None}
+
+
+def _shared_devices(ranks: Sequence[RankTrace]) -> list[int]:
+    """Device numbers that more than one rank uses."""
+    every = Counter(
+        device for one in ranks for device in pc.unique(one.trace.activities["device"]).to_pylist()
+    )
+    return sorted(device for device, count in every.items() if device is not None and count > 1)
 
 
 def _renumbered(trace: Trace, process: int) -> Trace:

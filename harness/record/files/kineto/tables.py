@@ -11,6 +11,7 @@ import pyarrow as pa
 from harness.record.files.kineto.collect import CALL_INTEGERS, DIMS, INTEGERS, Collected
 from harness.record.files.kineto.columns import NONE, Ints, nullable
 from harness.record.files.kineto.regions import region_rows, regions_of_calls
+from harness.record.files.times import check_times
 from harness.trace import activities_table, calls_table, regions_table
 from harness.trace.schema import ACTIVITIES, CALLS, KINDS
 
@@ -63,8 +64,10 @@ def tables_of(found: Collected, base: int) -> Tables:
 
 
 def _put_on(base: int, columns: dict[str, Ints]) -> None:
+    check_times(np.array([base]), "the trace")
     for name in ("start_ns", "end_ns"):
         numbers = columns[name]
+        check_times(numbers[numbers != NONE], "the trace")
         columns[name] = np.where(numbers == NONE, NONE, numbers + base)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from harness.record.files.nsys.columns import Codes, Column, Dim3Column, Wanted
 from harness.record.files.nsys.database import Database
-from harness.record.files.nsys.devices import DEVICES, renumbered, renumbering, shared_numbers
+from harness.record.files.nsys.devices import machine_numbers, renumbered, shared_numbers
 from harness.record.files.nsys.frame import Values
 from harness.record.files.nsys.ids import process_of
 from harness.record.files.nsys.layout import (
@@ -27,8 +27,10 @@ from harness.record.files.nsys.layout import (
 )
 from harness.record.files.nsys.scan import scan
 from harness.record.files.nsys.strings import strings
+from harness.record.files.times import check_times
 from harness.trace import activities_table
 from harness.trace.dims import dim3_values
+from harness.trace.info import MACHINE_NUMBERS
 from harness.trace.schema import ACTIVITIES, KINDS, LAUNCH_CONFIGURATION
 
 Array = npt.NDArray[Any]
@@ -45,7 +47,7 @@ class Activities:
     Attributes:
         counts: number of rows by table.
         notes: what a reader of the activities should know.
-        untimed: how many have no start or no end, or an end before the start.
+        untimed: how many have no usable times: no start or end, an end before the start, zeros.
     """
 
     def __init__(self, database: Database, tables: Collection[str], *, launch: bool = True) -> None:
@@ -60,7 +62,7 @@ class Activities:
         self.counts = {table: n for table in present if (n := self._frame.count(table))}
         self._set_graphs()
         self._set_devices()
-        self.untimed = self._untimed()
+        self.untimed = self._void_untimed()
         self._order = _order(self._frame.filled("start_ns"), self._frame.places())
 
     def __len__(self) -> int:
@@ -95,32 +97,45 @@ class Activities:
 
     def _set_devices(self) -> None:
         devices = self._frame.columns.get("device")
-        gpus = renumbering(self._database)
-        several = len(self._processes.keys) > 1 and DEVICES not in self._database.columns
-        if devices is None or not (gpus or several):
+        gpus = machine_numbers(self._database)
+        several = len(self._processes.keys) > 1
+        same = all(gpu == device for (_, device), gpu in gpus.items())
+        if devices is None or not (several or (gpus and not same)):
             return
-        processes = np.append(self._processes.keys, -1).take(self._frame.filled("process"))
-        if gpus:
-            devices.numbers[:] = renumbered(devices.numbers, processes, gpus)
-            self.notes.append(
-                "devices are numbered as the machine's GPUs, not as processes see them"
-            )
-        elif shared := shared_numbers(devices.numbers, processes):
+        places = self._frame.places()
+        rows = slice(None) if places is None else places
+        mine = devices.numbers[rows]
+        processes = np.append(self._processes.keys, -1).take(self._frame.filled("process")[rows])
+        numbers = renumbered(mine, processes, gpus)
+        if numbers is not None:
+            devices.numbers[rows] = numbers
+            self.notes.append(MACHINE_NUMBERS)
+        elif shared := shared_numbers(mine, processes):
             self.notes.append(
                 f"device numbers {shared} are of several processes, which number devices by"
                 " themselves: they may be different GPUs"
             )
 
-    def _untimed(self) -> int:
+    def _void_untimed(self) -> int:
+        """Take both times from rows that have no start, no end, an end before the start, or zeros.
+
+        Raises:
+            TraceFormatError: a time that no clock gives.
+        """
         start, end = self._frame.columns.get("start_ns"), self._frame.columns.get("end_ns")
         if start is None or end is None:
             return len(self)
-        wrong = end.numbers < start.numbers
+        wrong = (end.numbers < start.numbers) | ((start.numbers == 0) & (end.numbers == 0))
         for values in (start, end):
+            check_times(values.numbers, str(self._database.path))
             if values.missing is not None:
                 wrong |= values.missing
         places = self._frame.places()
-        return int((wrong if places is None else wrong[places]).sum())
+        found = np.flatnonzero(wrong) if places is None else places[wrong[places]]
+        if len(found):
+            start.leave(found)
+            end.leave(found)
+        return len(found)
 
     def _wanted(self, table: str) -> dict[str, Wanted]:
         wanted: dict[str, Wanted] = {

@@ -1,7 +1,7 @@
 """Which GPU of the machine a process means by a device number.
 
 CUDA numbers devices for each process by itself (CUDA_VISIBLE_DEVICES), and so do an export's rows.
-Its table TARGET_INFO_CUDA_DEVICE, since release 2024.6, says which GPU that is.
+The table TARGET_INFO_CUDA_DEVICE says which GPU that is, where an export has it.
 """
 
 from __future__ import annotations
@@ -19,30 +19,34 @@ Array = npt.NDArray[Any]
 DEVICES = "TARGET_INFO_CUDA_DEVICE"
 
 
-def renumbering(database: Database) -> dict[tuple[int, int], int]:
-    """(process id, its device) -> GPU of the machine, where the two numbers differ."""
+def machine_numbers(database: Database) -> dict[tuple[int, int], int]:
+    """(process id, its device) -> GPU of the machine."""
     if not {"gpuId", "cudaId", "pid"} <= set(database.columns.get(DEVICES, ())):
         return {}
     rows = database.rows(
         f"SELECT pid, cudaId AS device, gpuId AS gpu FROM {quoted(DEVICES)} WHERE"
         " typeof(pid) = 'integer' AND typeof(cudaId) = 'integer' AND gpuId BETWEEN 0 AND 65535"
-        " AND typeof(gpuId) = 'integer' AND gpuId <> cudaId"
+        " AND typeof(gpuId) = 'integer'"
     )
     return {(row["pid"], row["device"]): row["gpu"] for row in rows}
 
 
-def renumbered(devices: Array, processes: Array, gpus: dict[tuple[int, int], int]) -> Array:
-    """Device numbers as those of the machine.
+def renumbered(devices: Array, processes: Array, gpus: dict[tuple[int, int], int]) -> Array | None:
+    """Device numbers as those of the machine; None where one of them is not known.
 
     Args:
         devices: shape (n,).
         processes: ``globalPid``, shape (n,).
-        gpus: as `renumbering` returns it.
+        gpus: as `machine_numbers` returns it.
     """
-    changed = devices.copy()
     ids = process_of(processes)
-    for (process, device), gpu in gpus.items():
-        changed[(ids == process) & (devices == device)] = gpu
+    used = {(int(one), int(other)) for one, other in np.unique(np.stack([ids, devices], 1), axis=0)}
+    if not used <= set(gpus):
+        return None
+    changed = devices.copy()
+    for process, device in used:
+        if gpus[process, device] != device:
+            changed[(ids == process) & (devices == device)] = gpus[process, device]
     return changed
 
 

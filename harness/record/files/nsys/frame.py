@@ -47,7 +47,7 @@ class Values:
         self._some_known = True
         self.numbers[rows] = numbers
 
-    def leave(self, rows: slice) -> None:
+    def leave(self, rows: slice | Array) -> None:
         """These rows have no value."""
         self._some_missing = True
         self._missing[rows] = True

@@ -12,7 +12,7 @@ from harness.record.files.nsys.database import Database, quoted
 from harness.record.files.nsys.strings import decoded, text
 
 META = ("META_DATA_EXPORT", "EXPORT_META_DATA")
-"""Since and before release 2024."""
+"""As newer and as older releases name it."""
 
 GPUS, STARTED, ANALYSIS = "TARGET_INFO_GPU", "TARGET_INFO_SESSION_START_TIME", "ANALYSIS_DETAILS"
 DIAGNOSTICS = "DIAGNOSTIC_EVENT"

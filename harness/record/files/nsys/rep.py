@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import InputError, TraceFormatError
+from harness.errors import HarnessError, InputError, TraceFormatError
 from harness.record.files.nsys.program import find_nsys, run_nsys
 from harness.trace import Trace
 
@@ -42,8 +42,19 @@ def read_nsys_rep(path: str | Path) -> Trace:
                 f"{program} exported nothing of {source}",
                 fix="check that the report was written completely",
             )
-        trace = read_nsys_sqlite(target)
-    info = trace.info
+        try:
+            trace = read_nsys_sqlite(target)
+        except HarnessError as error:
+            raise _of_report(error, target, source) from error
+    info = replace(trace.info, chosen_because=f"read from {source.name}")
     notes = (f"exported from {source.name} by {program}", *info.notes)
     versions = {**info.versions, "nsys export": program.version}
     return replace(trace, info=replace(info, notes=notes, versions=versions))
+
+
+def _of_report(error: HarnessError, export: Path, source: Path) -> HarnessError:
+    """The error about a report's export as one about the report: the export is gone by then."""
+    what = error.what.replace(str(export), str(source))
+    if str(source) not in what:
+        what = f"{source}: {what}"
+    return type(error)(what, fix=error.fix)

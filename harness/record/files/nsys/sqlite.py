@@ -151,6 +151,8 @@ class _Reader:
         lost, warnings = info.diagnostics(self._database)
         if activities.untimed:
             lost.append(f"{activities.untimed} activities have no start or end, or end too early")
+        if no_launch:
+            lost.append(f"{no_launch} activities have no recorded launch call, so no known region")
         return TraceInfo(
             source="nsys",
             chosen_because=f"read from {self._database.path.name}",

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.energy_goals import mean_joules, spread_percent, sum_percent
 from benchmarks.energy_workloads import PAIRS, pair_name
+from benchmarks.markdown import table
 from benchmarks.recorder_summary import goal_rows
 
 CAPPED = (
     "This pair does not add up, and need not: alone the GEMM is held at the power limit by lower "
     "clocks, at which it needs less energy per call."
 )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def sections(figures: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.energy_table import table
+from benchmarks.markdown import table
 
 CPU = Path(__file__).parent / "results" / "cpu"
 

@@ -8,7 +8,7 @@ Nothing in that page is written by hand.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from benchmarks import decisions_pool as decided
 from benchmarks import energy_table as joules
 from benchmarks import readers_table as files
 from benchmarks import recorder_summary as cost
+from benchmarks.markdown import table
 from benchmarks.results_file import DEFAULT_FOLDER
 
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
@@ -26,12 +27,6 @@ def load(name: str) -> dict[str, Any]:
     """One result file."""
     found: dict[str, Any] = json.loads((DEFAULT_FOLDER / f"{name}.json").read_text())
     return found
-
-
-def table(head: Row, rows: Iterable[Row]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def where(document: dict[str, Any]) -> str:

@@ -116,6 +116,7 @@ def test_where_none_can_be_added_sampling_goes_on_with_those_that_are_there():
     question, sampled = card.decide()
     assert question.last.decision is Decision.UNDECIDED
     assert len(card.asked) == 1
+    assert [note.endswith("but none could be added") for note in sampled.notes] == [True]
     assert len(sampled.rows[0]) == 4
 
 

@@ -82,12 +82,13 @@ def sample_growing(
         extend(wanted)
         for question in questions:
             question.restart(may_grow=False)
-        if len(made.mock) == count:  # none could be added: sample on with those that are there
+        aside = f"{len(rows)} blocks of {count} instances a side were left aside: allocations were"
+        if len(made.mock) == count:  # sample on with those that are there
             extend = None
-        notes.append(
-            f"{len(rows)} blocks of {count} instances a side were left aside: allocations were the "
-            f"larger part of the interval, so {len(made.mock)} a side were timed"
-        )
+            notes.append(f"{aside} the larger part of the interval, but none could be added")
+        else:
+            grown = f"so {len(made.mock)} a side were timed"
+            notes.append(f"{aside} the larger part of the interval, {grown}")
     return Sampled(run, rows, tuple(notes))
 
 

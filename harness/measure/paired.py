@@ -97,11 +97,8 @@ def measure_pair(
         )
         assert question.last is not None
         seconds = time.monotonic() - start - made.building_s
-        return PairRun(
-            _result(unrolled, made, sampled, question.last, seconds),
-            *unrolled.topologies,
-            *unrolled.problems,
-        )
+        found = _result(unrolled, made, sampled, question.last, seconds)
+        return PairRun(found, *unrolled.topologies, *unrolled.problems)
 
 
 def _extend(

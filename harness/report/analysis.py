@@ -79,9 +79,9 @@ def _print_head(path: Path, trace: Trace, figures: Mapping[str, Any], console: C
 
 
 def _longer(figures: Mapping[str, Any]) -> str:
-    """The wall time with copies, where it is not that of the kernels."""
-    wall = figures["wall_with_copies_ns"]
-    return "" if wall == figures["wall_ns"] else f" of {_time(wall)}"
+    """The wall time with copies, where it reads otherwise than that of the kernels."""
+    wall = _time(figures["wall_with_copies_ns"])
+    return "" if wall == _time(figures["wall_ns"]) else f" of {wall}"
 
 
 def _source(info: TraceInfo) -> str:

@@ -80,7 +80,7 @@ def witness(folder: Path, name: str) -> list[str]:
     ]
     head = ["case", "check", "kernels live = nsys", "durations compared", "median difference"]
     return [
-        f"Live CUPTI against {found['nsys']}, which ran the case in its own process:",
+        f"Live CUPTI against {found['nsys'].split(' (')[0]}, which ran the case in its own process:",
         table(head, rows),
     ]
 

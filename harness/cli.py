@@ -15,6 +15,7 @@ VERBS = {
     "analyze": "harness.analyze.command:analyze",
     "compare": "harness.compare.command:compare",
     "doctor": "harness.doctor.command:doctor",
+    "locate": "harness.locate.command:locate",
     "nsys": "harness.nsys.command:nsys",
     "record": "harness.record.command:record",
 }

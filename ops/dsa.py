@@ -40,7 +40,8 @@ KERNEL_PATTERNS = {
     "sparse attention": r"sparse_attn_fwd|flash_fwd_splitkv_mla|fwd_kvcache_mla|fmha.*[Ss]parse",
     "indexer logits": r"mqa_logits",
     "indexer top-k": r"topKPerRow|cooperative_topk|indexer_topk|top_k_per_row",
-    "indexer cache": r"indexer_k_(quant|cache)",
+    "indexer cache": r"(?<!gather_)indexer_k_(quant|cache)",
+    "indexer cache read": r"gather_indexer_k_(quant|cache)",
     "KV cache": r"concat_and_cache_mla|applyMLARope",
 }
 """Kernels that only DSA launches in vLLM 0.26 and TensorRT-LLM 1.2 (seen on an H200)."""

@@ -7,12 +7,13 @@ from importlib.metadata import entry_points
 
 from harness.errors import InputError, MissingPackageError
 from harness.plugins import load_plugin, plugin_names
+from ops.attention import ATTENTION
 from ops.dsa import DSA, DSA_KERNELS
 from ops.spec import Availability, FrameworkAdapter, OpSpec
 
 OPS_GROUP = "harness.ops"
 FRAMEWORKS_GROUP = "harness.frameworks"
-BUILT_IN_OPS = (DSA, DSA_KERNELS)
+BUILT_IN_OPS = (DSA, DSA_KERNELS, ATTENTION)
 # in the order in which ``auto`` tries them
 BUILT_IN_ADAPTERS = {
     "tensorrt_llm": "ops.adapters.tensorrt_llm:TensorrtLlmAdapter",

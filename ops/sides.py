@@ -36,6 +36,8 @@ class Side:
         describe: one line on what this is and how it was built.
         weights: name -> tensor of every weight, for sharing and for the evidence.
         no_graph_because: a reason why CUDA-graph capture cannot work here; empty when it can.
+        metadata: what a call reads beside its arguments, by name (attention metadata of a forward
+            context); asked inside ``context``.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Side:
     describe: str = ""
     weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
     no_graph_because: str = ""
+    metadata: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass

@@ -59,7 +59,8 @@ class OpSpec:
         heads: key of `dimensions` that is divided by ``--tp``.
         kernel_patterns: regular expressions, matched against the raw kernel name, of kernels that
             only this operator launches, by what they do.
-        frameworks: adapters that can build it.
+        frameworks: adapters that can build it; none, with no `dimensions`, for an operator that is
+            only located in Traces.
         mock: which mock an adapter builds: ``module`` (the framework's own submodule, standalone)
             or the name of another builder of the adapter.
         reduced_dimensions: `dimensions` to shrink for outputs that are really computed on a CPU.
@@ -84,8 +85,13 @@ class OpSpec:
         """Heads on one rank.
 
         Raises:
-            InputError: ``tp`` does not divide the heads.
+            InputError: ``tp`` does not divide the heads, or the operator has no dimensions.
         """
+        if self.heads not in self.dimensions:
+            raise InputError(
+                f"{self.name} cannot be built: it is known by the names of its kernels only",
+                fix="use it with python -m harness.locate, or choose another --op",
+            )
         heads = int(self.dimensions[self.heads])
         if tp < 1 or heads % tp:
             divisors = ", ".join(str(d) for d in range(1, heads + 1) if heads % d == 0)

@@ -36,7 +36,7 @@ def test_equal_sides_are_aligned_with_nothing_but_the_gpu_checks_skipped(job):
     alignment = compared(job)
     assert alignment.verdict is Verdict.ALIGNED
     skipped = {check.name for check in alignment.checks if check.status is Status.SKIPPED}
-    assert skipped == {"latency", "graph"}
+    assert skipped == {"kernel latency", "latency", "graph", "overlap"}
     assert "no CUDA device" in alignment.check("latency").reason
     assert "bitwise equal" in alignment.check("numerics").reason
 

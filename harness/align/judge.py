@@ -35,7 +35,7 @@ def judge(observed: Observation) -> Judgement:
             return Judgement(Verdict.INVALID_CAPTURE, text, checks, ())
         return Judgement(Verdict.NO_SIGNAL, silent, checks, ())
     checks = tuple(_required(check(observed), observed) for check in made.values())
-    verdict, summary = _verdict(observed, checks)
+    verdict, summary = verdict_of(observed, checks)
     return Judgement(verdict, summary, checks, kernel_table(observed))
 
 
@@ -55,7 +55,8 @@ def _required(result: CheckResult, observed: Observation) -> CheckResult:
     return result
 
 
-def _verdict(observed: Observation, checks: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
+def verdict_of(observed: Observation, checks: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
+    """The verdict that follows from the checks, and the sentence behind it."""
     if observed.losses:
         return Verdict.INVALID_CAPTURE, f"the records are not complete: {observed.losses[0]}"
     failures = [result.name for result in checks if result.status is Status.FAIL]

@@ -44,6 +44,62 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why a check failed, as far as the evidence goes.
+
+    Attributes:
+        name: as in harness/align/explain/causes.toml ("other heads").
+        observation: what was seen that speaks for it, with its figures.
+        advice: what to do.
+        score: strength of the evidence; causes of a check stand in falling order.
+        facts: the figures that the rule looked at.
+    """
+
+    name: str
+    observation: str
+    advice: str
+    score: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KnownDifference:
+    """A declared difference that was met, or one that has expired.
+
+    Attributes:
+        name: as declared.
+        check: of the check that it concerns.
+        reason, effect: why it is there, and what it does to numbers that are modelled on the mock.
+        expires: last day (ISO 8601) on which it holds; empty where only versions limit it.
+        state: ``met``, ``not met``, ``expired``, or ``other versions``.
+        message: what a reader should know of the state.
+    """
+
+    name: str
+    check: str
+    reason: str
+    effect: str
+    expires: str
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What taking an operator into a database needs to know.
+
+    Attributes:
+        conclusion: one sentence: whether its numbers may stand for the model's.
+        kernel_source: suggested label of the database row: which kernels really ran.
+        corrections: what to change in the mock, most certain first.
+    """
+
+    conclusion: str
+    kernel_source: str
+    corrections: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """One line of the checklist.
 
@@ -53,6 +109,7 @@ class CheckResult:
         reason: why, with the figures, as one sentence without trailing period.
         details: further lines (differing kernels, tensors, ...), already limited in number.
         data: figures for the evidence file.
+        causes: of a failed check, best supported first.
     """
 
     name: str
@@ -60,6 +117,7 @@ class CheckResult:
     reason: str
     details: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +164,9 @@ class Alignment:
         tolerance: latency tolerance as a fraction.
         required: checks that were not allowed to be skipped.
         equivalences: declared classes of names that counted as the same.
+        causes: why there is no signal, where there is none.
+        known: declared differences, met or not.
+        integration: what a database's maintainer needs; None where nothing was compared.
     """
 
     case: Mapping[str, Any]
@@ -122,6 +183,9 @@ class Alignment:
     tolerance: float = 0.01
     required: tuple[str, ...] = ()
     equivalences: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    known: tuple[KnownDifference, ...] = ()
+    integration: Integration | None = None
 
     def check(self, name: str) -> CheckResult:
         """The check of this name.

@@ -7,12 +7,15 @@ from functools import cached_property
 
 import pyarrow.compute as pc
 
+from harness.align.changes import Change, changes, region_names
 from harness.align.forwards import split_forwards
-from harness.align.streams import StreamPair, pair_streams
+from harness.align.streams import StreamPair, merged_streams, pair_streams
 from harness.align.witness import Witness
 from harness.measure.model import Conditions, GraphTopology, Numerics, PairedMeasurement
 from harness.names import EquivalenceClass, apply, identity_keys
+from harness.record.calls import ModuleCall
 from harness.record.dataflow import Flow
+from harness.record.weights import WeightSpecs
 from harness.trace import Trace
 from harness.trace.schema import OUTSIDE
 
@@ -27,6 +30,8 @@ class SideObservation:
         replay: replays of the side's CUDA graph, likewise; None when there is no graph.
         flows: tensors at each named submodule; None when the side is not a module.
         flows_missing: why ``flows`` is None.
+        calls: the calls of the module in one forward, by their arguments.
+        weights: of each submodule.
         timed_topology: of the graph that was timed.
         recorded_topology: of the graph that was captured again and recorded.
         captured: whether the side can be captured as a CUDA graph; None when not tried.
@@ -45,6 +50,8 @@ class SideObservation:
     captured: bool | None = None
     graph_problem: str = ""
     region: str = ""
+    calls: tuple[ModuleCall, ...] = ()
+    weights: tuple[WeightSpecs, ...] = ()
 
     @cached_property
     def eager_forwards(self) -> list[Trace]:
@@ -79,6 +86,7 @@ class Observation:
         untimed: why not.
         numerics: outputs compared, None when not.
         no_numerics: why not.
+        submodule_numerics: (path, comparison) of named submodules, where asked for.
         conditions: state of the card around timing, None without a card.
         tolerance: for the latency ratio, as a fraction.
         required: names of checks that may not be skipped.
@@ -87,6 +95,7 @@ class Observation:
         equivalences: declared classes of names that count as the same.
         witness: what a second profiler saw of both sides, None when there was none.
         unwitnessed: why not.
+        live: recorded in this run; False for what was read from files.
     """
 
     mock: SideObservation
@@ -96,6 +105,7 @@ class Observation:
     untimed: str = ""
     numerics: Numerics | None = None
     no_numerics: str = ""
+    submodule_numerics: tuple[tuple[str, Numerics], ...] = ()
     conditions: Conditions | None = None
     tolerance: float = 0.01
     required: frozenset[str] = frozenset()
@@ -104,6 +114,7 @@ class Observation:
     equivalences: tuple[EquivalenceClass, ...] = ()
     witness: Witness | None = None
     unwitnessed: str = "not asked for (--validate nsys)"
+    live: bool = True
 
     @property
     def sides(self) -> list[SideObservation]:
@@ -126,6 +137,33 @@ class Observation:
         """`lists`, stream by stream."""
         (mock, reference), (ours, theirs) = self.lists, self.keys
         return pair_streams(mock, ours, reference, theirs)
+
+    @cached_property
+    def merged(self) -> StreamPair:
+        """`lists` in the order in which launches began, whatever their streams."""
+        return merged_streams(*self.keys)
+
+    @cached_property
+    def matching(self) -> list[StreamPair]:
+        """Which launches stand for each other: by stream, or in the merged order where that
+        matches more (the same kernels on other streams)."""
+        by_stream = sum(1 for pair in self.streams for _ in pair.pairing.exact())
+        merged = sum(1 for _ in self.merged.pairing.exact())
+        return self.streams if by_stream >= merged else [self.merged]
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Where `matching` found differences, with regions and neighbours."""
+        mock, reference = (region_names(trace) for trace in self.lists)
+        return [
+            change
+            for pair in self.matching
+            for change in changes(
+                pair.pairing,
+                [mock[row] for row in pair.mock_rows],
+                [reference[row] for row in pair.reference_rows],
+            )
+        ]
 
     @cached_property
     def losses(self) -> list[str]:

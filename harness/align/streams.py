@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from functools import cached_property
 
+from harness.align.pairs import Pairing, pair_lists
 from harness.trace import Trace
 
 
@@ -28,21 +29,33 @@ class StreamPair:
     mock_rows: tuple[int, ...]
     reference_rows: tuple[int, ...]
 
-    def matcher(self) -> SequenceMatcher[str]:
-        """First sequence the reference's, second the mock's."""
-        return SequenceMatcher(None, self.reference, self.mock, autojunk=False)
+    @cached_property
+    def pairing(self) -> Pairing:
+        """The edit script from the reference's launches to the mock's."""
+        return pair_lists(self.reference, self.mock)
 
     def edits(self) -> Iterator[tuple[int, tuple[str, ...], tuple[str, ...]]]:
         """(position in the reference, what the mock lacks there, what it has in its place)."""
-        for tag, i, j, k, m in self.matcher().get_opcodes():
-            if tag != "equal":
-                yield i, self.reference[i:j], self.mock[k:m]
+        for edit in self.pairing.edits:
+            gone = self.reference[edit.start : edit.stop]
+            yield edit.start, gone, self.mock[edit.new_start : edit.new_stop]
 
     def matched_rows(self) -> Iterator[tuple[int, int]]:
         """(row in the mock, row in the reference) of each launch that both have."""
-        for block in self.matcher().get_matching_blocks():
-            for offset in range(block.size):
-                yield self.mock_rows[block.b + offset], self.reference_rows[block.a + offset]
+        for one, other in self.pairing.exact():
+            yield self.mock_rows[one], self.reference_rows[other]
+
+    def related_rows(self) -> Iterator[tuple[int, int]]:
+        """The same of other kernels of one family that stand in one place."""
+        for one, other in self.pairing.related:
+            yield self.mock_rows[one], self.reference_rows[other]
+
+
+def merged_streams(mock_keys: list[str], reference_keys: list[str]) -> StreamPair:
+    """All launches in the order in which they began, whatever their streams."""
+    mock, reference = tuple(mock_keys), tuple(reference_keys)
+    rows = (tuple(range(len(mock))), tuple(range(len(reference))))
+    return StreamPair(mock, reference, *rows)
 
 
 def pair_streams(

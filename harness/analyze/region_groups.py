@@ -54,6 +54,23 @@ class RegionTree:
             place = int(self.parents[place])
         return list(seen.values())
 
+    def outermost(self, pattern: str) -> list[int]:
+        """Place of the outermost region around each region, itself included, whose name matches.
+
+        Args:
+            pattern: as `fnmatch.fnmatchcase` takes it.
+
+        Returns:
+            One place per region, `UNKNOWN` for one that neither matches nor lies in one that does.
+        """
+        found = [UNKNOWN] * len(self.names)
+        for place in self.order:
+            around = int(self.parents[place])
+            found[place] = found[around] if around != UNKNOWN else UNKNOWN
+            if found[place] == UNKNOWN and fnmatchcase(self.names[place], pattern):
+                found[place] = place
+        return found
+
     def with_nested(self, members: Iterable[int]) -> Mask:
         """Which regions are one of ``members`` or lie inside one, shape (n,)."""
         inside: list[bool] = [False] * len(self.names)

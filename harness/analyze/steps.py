@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pyarrow as pa
@@ -108,12 +107,7 @@ def _by_period(kernels: DeviceKernels) -> Steps:
 
 def _by_region(kernels: DeviceKernels, pattern: str) -> Steps:
     tree = kernels.tree
-    outermost = [UNKNOWN] * len(tree.names)
-    for place in tree.order:
-        around = int(tree.parents[place])
-        outermost[place] = outermost[around] if around != UNKNOWN else UNKNOWN
-        if outermost[place] == UNKNOWN and fnmatchcase(tree.names[place], pattern):
-            outermost[place] = place
+    outermost = tree.outermost(pattern)
     ranges = set(outermost) - {UNKNOWN}
     if not ranges:
         raise InputError(

@@ -12,8 +12,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from harness.align.known import read_known
 from harness.align.model import Verdict
 from harness.compare.cases import cases_of_options
+from harness.compare.files import FilesRecorder
+from harness.compare.files_command import FILE_PARAMETERS, asked, compare_given, of_files
 from harness.compare.options import Options
 from harness.compare.output import case_folder, finished, prepare_folder, write_case
 from harness.compare.pipeline import Compared, Job, run
@@ -36,7 +39,7 @@ EQUIVALENCES = {known.name: known for known in SHIPPED}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--op", "op_name", required=True, help="Operator of the catalogue, such as dsa.")
+@click.option("--op", "op_name", help="Operator of the catalogue, such as dsa.")
 @click.option("--tp", default="1", help="Tensor-parallel size (local heads); a list: 1,8.")
 @click.option("--phase", default="context", help=f"{' or '.join(PHASES)}; or both, by a comma.")
 @click.option("--batch-size", default="1", help="Requests; a list: 1,8.")
@@ -76,12 +79,19 @@ EQUIVALENCES = {known.name: known for known in SHIPPED}
     type=click.Choice(("nsys",)),
     help="Run each case under nsys as well, in a process of its own, and compare the lists.",
 )
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    help="TOML file of declared differences, each with a reason and an end.",
+)
+@click.option("--submodules", is_flag=True, help="Compare what named submodules return, too.")
+@of_files
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for evidence and Traces.")
 @click.option("--resume", is_flag=True, help="Keep the cases that --out already holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence as JSON.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def compare(
-    op_name: str,
+    op_name: str | None,
     cases: Path | None,
     framework: str,
     recorder: str,
@@ -92,6 +102,8 @@ def compare(
     require: Sequence[str],
     equivalent: Sequence[str],
     validate: str | None,
+    known: Path | None,
+    submodules: bool,
     out: Path | None,
     resume: bool,
     as_json: bool,
@@ -100,13 +112,22 @@ def compare(
 ) -> int:
     """Compare a mock operator with the same submodule of the real decoder layer.
 
+    With --from and --reference nothing is run: two recordings are compared.
+
     Exit code: 0 aligned, 1 diverged, 2 wrong input, 3 inconclusive, no-signal or invalid-capture.
     """
     del debug  # read by harness.cli
-    op = operator(op_name)
     share = parse_tolerance(tolerance)
-    wanted = cases_of_options(op, framework, cases, sizes)
     required, equated = _required(require), _equivalences(equivalent)
+    declared = read_known(known) if known else ()
+    files = {name: sizes.pop(name) for name in FILE_PARAMETERS}
+    if asked(files):
+        judged = Options("", FilesRecorder(), "", "", share, required, equated, known=declared)
+        return compare_given(files, op_name, judged, out, as_json)
+    if op_name is None:
+        raise InputError("no operator was named", fix="give --op, or --from and --reference")
+    op = operator(op_name)
+    wanted = cases_of_options(op, framework, cases, sizes)
     adapter, why = choose_framework(op, framework)
     jobs = [Job(op, replace(case, framework=adapter.name), adapter) for case in wanted]
     device = _device()
@@ -129,6 +150,8 @@ def compare(
             cache=check_cache(cache),
             time_budget=time_budget,
             validator=validator,
+            known=declared,
+            submodules=submodules,
             stage=stage,
         )
         results = _run(jobs, options, out, resume, as_json)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from harness.align.known import Declaration
 from harness.measure.cache import CacheKind
 from harness.measure.paired import TIME_BUDGET_S
 from harness.names import EquivalenceClass
@@ -41,6 +42,8 @@ class Options:
         time_budget: seconds of sampling after which an open latency ratio stays undecided.
         rounds: blocks of samples; None samples until the ratio is decided.
         validator: the nsys that has to see the same; None: nobody does.
+        known: declared differences.
+        submodules: compare the outputs of the named submodules as well.
         stage: told what runs.
     """
 
@@ -57,4 +60,6 @@ class Options:
     time_budget: float = TIME_BUDGET_S
     rounds: int | None = None
     validator: Program | None = None
+    known: tuple[Declaration, ...] = ()
+    submodules: bool = False
     stage: Stage = quiet

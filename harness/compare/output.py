@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.align.apply_known import EXPIRED
 from harness.align.model import Status
 from harness.compare.options import Options
 from harness.compare.pipeline import WITNESS, Compared
@@ -112,12 +114,37 @@ def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | Non
     )
     other += ["cache state"] if latency.get("cache", options.cache) != options.cache else []
     other += ["nsys witness"] if options.validator and not _witnessed(found) else []
+    other += [] if _declared(found) == _asked(options, case) else ["known differences"]
+    other += ["submodules"] if options.submodules and not _inside(found) else []
     there = found.get("environment", {})
     other += [name for name in ("versions", "gpu") if there.get(name) != here.get(name)]
     if other:
         click.echo(f"not resumed: {case} has other {', '.join(other)} in {folder}", err=True)
         return None
     return found
+
+
+def _declared(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The declared differences of an earlier run, and which had expired."""
+    return sorted(
+        (one["name"], one["reason"], one["effect"], one["expires"], str(one["state"] == EXPIRED))
+        for one in found.get("known", ())
+    )
+
+
+def _asked(options: Options, case: Case) -> list[tuple[str, ...]]:
+    """Those of this run, likewise."""
+    today = datetime.now(UTC).date()
+    mine = [one for one in options.known if one.concerns(case.to_dict())]
+    return sorted(
+        (one.name, one.reason, one.effect, str(one.expires or ""), str(bool(one.ended(today))))
+        for one in mine
+    )
+
+
+def _inside(found: dict[str, Any]) -> bool:
+    """Whether an earlier run compared submodules."""
+    return any("submodules" in check["data"] for check in found["checks"])
 
 
 def _witnessed(found: dict[str, Any]) -> bool:

@@ -12,12 +12,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.align.judge import judge
 from harness.align.model import Alignment
 from harness.align.observation import Observation
 from harness.align.witness import Witness
+from harness.compare.judged import judged
 from harness.compare.options import Options
 from harness.compare.recording import observe_layer, observe_side
+from harness.compare.submodules import compare_submodules
 from harness.compare.timing import Timed, compare_numerics, observe_untraced
 from harness.compare.witness import run_witness
 from harness.errors import InputError
@@ -88,12 +89,20 @@ class Job:
         }
         case = self.op.reduce_for_cpu(self.case)[1]
         sizes = {
-            key: getattr(case, key) + value - getattr(self.case, key)
+            key: _resized(value, getattr(self.case, key), getattr(case, key))
             if isinstance(value, int)
             else value
             for key, value in self.differences.case.items()
         }
         return replace(self.differences, config=config, case=sizes)
+
+
+def _resized(value: int, whole: int, reduced: int) -> int:
+    """A changed size at the reduced size: at its distance where that fits, else at its ratio."""
+    distance = value - whole
+    if abs(distance) < reduced:
+        return reduced + distance
+    return max(1, reduced * value // whole)
 
 
 def _refuse_ranks() -> None:
@@ -149,16 +158,23 @@ def _built(job: Job, options: Options) -> Iterator[Sides]:
 
 def _timed(job: Job, sides: Sides, options: Options) -> Timed:
     with options.stage("numerics"):
-        numerics = _numerics(job, sides, options.device)
-    return observe_untraced(sides, options, numerics, "")
+        numerics, submodules = _numerics(job, sides, options)
+    return replace(observe_untraced(sides, options, numerics, ""), submodules=submodules)
 
 
-def _numerics(job: Job, sides: Sides, device: str) -> Numerics:
-    if device != "meta":
-        return compare_numerics(sides, f"{device}, {job.case.new_tokens} tokens")
+def _numerics(
+    job: Job, sides: Sides, options: Options
+) -> tuple[Numerics, tuple[tuple[str, Numerics], ...]]:
+    """Outputs compared, and on request those of submodules."""
+    if options.device != "meta":
+        where = f"{options.device}, {job.case.new_tokens} tokens"
+        inside = compare_submodules(sides, where) if options.submodules else ()
+        return compare_numerics(sides, where), inside
     reduced, text = job.build_reduced()
     try:
-        return compare_numerics(reduced, f"computed on the CPU at another size: {text}")
+        where = f"computed on the CPU at another size: {text}"
+        inside = compare_submodules(reduced, where) if options.submodules else ()
+        return compare_numerics(reduced, where), inside
     finally:
         reduced.close()
 
@@ -184,6 +200,7 @@ def observe(sides: Sides, timed: Timed, options: Options) -> Observation:
         untimed=timed.untimed,
         numerics=timed.numerics,
         no_numerics=timed.no_numerics,
+        submodule_numerics=timed.submodules,
         conditions=timed.conditions,
         tolerance=options.tolerance,
         required=options.required,
@@ -218,25 +235,29 @@ def conclude(
     notes: tuple[str, ...] = (),
 ) -> Compared:
     """Judge an observation and put everything that a report shows into an Alignment."""
-    found = judge(observed)
+    where = environment(sys.argv)
+    found = judged(observed, case, options.known, where["versions"])
     share_note = (f"both sides share only: {', '.join(shared)}",) if shared else ()
     equated = tuple(observed.equated) if observed.reference else ()
     witness_notes = observed.witness.notes if observed.witness else ()
     alignment = Alignment(
         case=case,
-        verdict=found.verdict,
-        summary=found.summary,
-        checks=found.checks,
-        kernels=found.kernels,
+        verdict=found.judgement.verdict,
+        summary=found.judgement.summary,
+        checks=found.judgement.checks,
+        kernels=found.judgement.kernels,
         recorder=options.recorder.name,
         recorder_reason=options.recorder_reason,
         framework_reason=options.framework_reason,
         sides=_sides(observed),
-        environment=environment(sys.argv),
+        environment=where,
         notes=(*share_note, *notes, *equated, *witness_notes),
         tolerance=options.tolerance,
         required=tuple(sorted(options.required)),
         equivalences=tuple(known.name for known in options.equivalences),
+        causes=found.causes,
+        known=found.known,
+        integration=found.integration,
     )
     traces = {
         f"{side.label} {mode}": trace

@@ -67,18 +67,20 @@ def observe_side(side: Side, options: Options, timed: Timed) -> SideObservation:
     with options.stage(f"recording {side.label}"):
         eager = record_eager(side, options)
         graph = _graph(side, options, timed) if timed.pair is not None else _Graph(None)
-    flows = timed.flows.get(side.label)
+    seen = timed.flows.get(side.label)
     return SideObservation(
         side.label,
         side.describe,
         eager=eager,
         replay=graph.replay,
-        flows=flows,
-        flows_missing="" if flows is not None else f"the {side.label} is not an nn.Module",
+        flows=None if seen is None else seen.flows,
+        flows_missing="" if seen is not None else f"the {side.label} is not an nn.Module",
         timed_topology=graph.timed_topology,
         recorded_topology=graph.topology,
         captured=graph.captured,
         graph_problem=graph.problem,
+        calls=() if seen is None else seen.calls,
+        weights=() if seen is None else seen.weights,
     )
 
 

@@ -10,8 +10,25 @@ from harness.measure.conditions import ConditionsWatch
 from harness.measure.model import Conditions, Numerics
 from harness.measure.numerics import compare_outputs
 from harness.measure.paired import PairRun, measure_pair
+from harness.record.calls import ModuleCall, record_calls
 from harness.record.dataflow import Flow, record_dataflow
+from harness.record.weights import WeightSpecs, weight_specs
 from ops.sides import Side, Sides
+
+
+@dataclass(frozen=True)
+class ModuleSeen:
+    """One forward of a side that is a module.
+
+    Attributes:
+        flows: tensors at each submodule.
+        calls: the calls of the module, by their arguments.
+        weights: of each submodule.
+    """
+
+    flows: tuple[Flow, ...] = ()
+    calls: tuple[ModuleCall, ...] = ()
+    weights: tuple[WeightSpecs, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -20,17 +37,19 @@ class Timed:
 
     Attributes:
         numerics: outputs compared, or None with ``no_numerics`` saying why.
-        flows: per side label, the tensors at each submodule.
+        submodules: those of named submodules, on request.
+        flows: per side label, what was seen of its module.
         pair: latency and graphs, or None with ``untimed`` saying why.
         conditions: state of the card around timing.
     """
 
     numerics: Numerics | None
     no_numerics: str
-    flows: dict[str, tuple[Flow, ...]]
+    flows: dict[str, ModuleSeen]
     pair: PairRun | None
     untimed: str
     conditions: Conditions | None
+    submodules: tuple[tuple[str, Numerics], ...] = ()
 
 
 def call_once(side: Side) -> Any:
@@ -58,14 +77,18 @@ def _output(side: Side) -> Any:
     return found.clone() if hasattr(found, "clone") else found
 
 
-def observe_flows(sides: Sides) -> dict[str, tuple[Flow, ...]]:
-    """Run each side that is a module once and note the tensors at its submodules."""
+def observe_flows(sides: Sides) -> dict[str, ModuleSeen]:
+    """Run each side that is a module once and note its call and the tensors at its submodules."""
     found = {}
     for side in (sides.mock, sides.reference):
         if side.module is not None:
-            with record_dataflow(side.module) as flows:
+            with (
+                record_dataflow(side.module) as flows,
+                record_calls(side.module, side.metadata) as calls,
+            ):
                 call_once(side)
-            found[side.label] = tuple(flows)
+            weights = weight_specs(side.module)
+            found[side.label] = ModuleSeen(tuple(flows), tuple(calls), weights)
     return found
 
 

@@ -137,6 +137,7 @@ _NAME_LEAST = 28
 _FORMS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("bytes_per_s", lambda value: _scaled(value, _BYTES, "bytes") + "/s"),
     ("flop_per_s", lambda value: _scaled(value, _FLOP, "flop") + "/s"),
+    ("score", lambda value: f"{value:.2f}"),
     ("_ns", lambda value: _scaled(value, _TIMES, "ns")),
     ("bytes", lambda value: _scaled(value, _BYTES, "bytes")),
 )

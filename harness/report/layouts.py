@@ -234,6 +234,52 @@ LAYOUTS = {
         "copy) in that time, summed over n",
         "no layer launched a kernel",
     ),
+    "located_phases": Layout(
+        "by phase",
+        (
+            ("device", "device"),
+            ("phase", "phase"),
+            ("steps", "steps"),
+            ("layers", "layers"),
+            ("occurrences", "found"),
+            ("score_min", "score"),
+            ("busy_ns_median", "takes"),
+            ("steps_share_of_median", "over steps"),
+        ),
+        (
+            ("process", "process"),
+            ("steady", "steady"),
+            ("launches_median", "launches"),
+            ("busy_ns_min", "min"),
+            ("busy_ns_max", "max"),
+            ("layers_share_of_median", "over layers"),
+        ),
+        "score: the lowest; takes: median of the time in which one of its launches runs, in steady "
+        "steps where there are any; over steps, layers: (max - min) / median; steps -: in no step",
+        whole=True,
+    ),
+    "located_layers": Layout(
+        "by layer",
+        (
+            ("device", "device"),
+            ("phase", "phase"),
+            ("layer", "layer"),
+            ("position_median", "position"),
+            ("occurrences", "found"),
+            ("score_min", "score"),
+            ("busy_ns_median", "takes"),
+            ("spread_share_of_median", "spread"),
+        ),
+        (
+            ("process", "process"),
+            ("steady", "steady"),
+            ("launches_median", "launches"),
+            ("busy_ns_min", "min"),
+            ("busy_ns_max", "max"),
+        ),
+        "position: launches of the step before its first; spread: (max - min) / median over steps",
+        "no occurrence is in a step",
+    ),
     "roofline": Layout(
         "roofline (Nsight Compute)",
         (

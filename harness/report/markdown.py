@@ -11,6 +11,7 @@ import jinja2
 
 from harness.align.model import Alignment
 from harness.errors import InputError
+from harness.report.integration import flow_rows
 from harness.report.text import (
     UNKNOWN,
     case_line,
@@ -56,6 +57,7 @@ def markdown(alignment: Alignment) -> str:
         rows=list(zip(rows, labels(rows), strict=True)),
         sides=[_side(label, side) for label, side in alignment.sides.items()],
         environment=list(_flat(alignment.environment)),
+        flow=flow_rows(alignment),
     )
     return re.sub(r"\n{3,}", "\n\n", text)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.align.model import Alignment, CheckResult, Status, Verdict
+from harness.report.integration import integration_lines
 from harness.report.kernels import kernel_remarks, kernel_table
 from harness.report.text import case_line, case_short, plain, recorder_line
 
@@ -47,6 +48,8 @@ def print_alignment(alignment: Alignment, console: Console) -> None:
         _line(console, "")
     for note in alignment.notes:
         _line(console, f"note: {note}")
+    for line in integration_lines(alignment):
+        _line(console, line)
     _line(console, "")
     _line(
         console,
@@ -99,9 +102,18 @@ def _checklist(checks: Sequence[CheckResult]) -> Table:
     for check in checks:
         status = Text(check.status, _STATUS_STYLE[check.status])
         table.add_row(Text(plain(check.name)), status, Text(plain(check.reason)))
-        for line in _details(check):
+        for line in (*_causes(check), *_details(check)):
             table.add_row("", "", Text(f"  {plain(line)}", "dim"))
     return table
+
+
+def _causes(check: CheckResult) -> list[str]:
+    """The first cause in full, the others by name."""
+    if not check.causes:
+        return []
+    first, *others = check.causes
+    also = f" (or: {', '.join(cause.name for cause in others)})" if others else ""
+    return [f"cause: {first.name}: {first.observation}{also}"]
 
 
 def _details(check: CheckResult) -> list[str]:

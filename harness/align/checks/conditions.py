@@ -27,7 +27,7 @@ def conditions(observed: Observation) -> CheckResult:
     complete = f"{records} records, complete"
     state = observed.conditions
     if state is None:
-        return CheckResult("conditions", Status.PASS, f"{complete}; no device, so no clocks")
+        return CheckResult("conditions", Status.PASS, f"{complete}; {_no_clocks(observed)}")
     if state.unavailable:
         return CheckResult(
             "conditions", Status.INCONCLUSIVE, f"{complete}; card not read: {state.unavailable}"
@@ -40,6 +40,10 @@ def conditions(observed: Observation) -> CheckResult:
         limited(changes),
         dataclasses.asdict(state),
     )
+
+
+def _no_clocks(observed: Observation) -> str:
+    return "no device, so no clocks" if observed.live else "read from files, so no clocks"
 
 
 def _unread(state: Conditions) -> list[str]:

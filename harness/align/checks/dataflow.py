@@ -1,47 +1,38 @@
-"""Do tensors of the same shape, dtype, stride and device pass through every submodule?"""
+"""Do tensors and weights of the same shape, dtype, stride and device meet in every submodule?"""
 
 from __future__ import annotations
 
-from harness.align.checks.common import failed, passed, skipped
-from harness.align.model import CheckResult
+from typing import Any
+
+from harness.align.checks.common import limited, skipped
+from harness.align.flow_table import FlowRow, flow_rows, weight_rows
+from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation
-from harness.record.dataflow import Flow
+
+NAME = "data flow"
 
 
 def data_flow(observed: Observation) -> CheckResult:
-    """Shapes, dtypes, strides, devices of tensors entering and leaving each named submodule."""
+    """Shapes, dtypes, strides, devices of tensors entering and leaving each named submodule, and
+    of its weights, and how these are quantised."""
     mock, reference = observed.mock, observed.reference
     assert reference is not None
     if mock.flows is None or reference.flows is None:
         missing = mock if mock.flows is None else reference
-        return skipped("data flow", missing.flows_missing or f"the {missing.label} is no module")
-    ours = {(flow.path, flow.call): flow for flow in mock.flows}
-    theirs = {(flow.path, flow.call): flow for flow in reference.flows}
-    lines = [f"{_place(key)} is not called in the mock" for key in theirs if key not in ours]
-    lines += [f"{_place(key)} is called only in the mock" for key in ours if key not in theirs]
-    # The module itself ends last, so its own line would come after those of its submodules.
-    for key in sorted(ours.keys() & theirs.keys(), key=lambda place: (place[0], place[1])):
-        lines += _differences(ours[key], theirs[key])
-    tensors = sum(len(flow.tensors) for flow in theirs.values())
-    if not lines:
-        return passed(
-            "data flow", f"{tensors} tensors at {len(theirs)} submodule calls are the same"
-        )
-    return failed("data flow", f"{len(lines)} differences in {tensors} tensors", lines)
+        return skipped(NAME, missing.flows_missing or f"the {missing.label} is no module")
+    tensors, weights = flow_rows(mock, reference), weight_rows(mock, reference)
+    differing = [row for row in (*tensors, *weights) if not row.same]
+    data = {"tensors": _plain(tensors), "weights": _plain(weights)}
+    count = sum(len(flow.tensors) for flow in reference.flows)
+    held = sum(len(one.tensors) for one in reference.weights)
+    if differing:
+        text = f"{len(differing)} differences in {count} tensors and {held} weights"
+        lines = limited(str(row) for row in differing)
+        return CheckResult(NAME, Status.FAIL, text, lines, data)
+    own = f" and {held} weights" if held else ""
+    text = f"{count} tensors{own} at {len(reference.flows)} submodule calls are the same"
+    return CheckResult(NAME, Status.PASS, text, data=data)
 
 
-def _place(key: tuple[str, int]) -> str:
-    path, call = key
-    return (path or "the module itself") + (f" (call {call})" if call else "")
-
-
-def _differences(mock: Flow, reference: Flow) -> list[str]:
-    lines = []
-    for name in [*reference.tensors, *(n for n in mock.tensors if n not in reference.tensors)]:
-        one, other = mock.tensors.get(name), reference.tensors.get(name)
-        if one != other:
-            lines.append(
-                f"{_place((mock.path, mock.call))} {name}: "
-                f"{one or 'no tensor'} against {other or 'no tensor'}"
-            )
-    return lines
+def _plain(rows: list[FlowRow]) -> list[dict[str, Any]]:
+    return [{**vars(row), "same": row.same} for row in rows]

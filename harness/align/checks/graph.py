@@ -8,6 +8,7 @@ from harness.align.checks.common import counted, failed, passed, skipped
 from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation, SideObservation
 from harness.align.streams import pair_streams
+from harness.measure.model import GraphTopology
 from harness.measure.topology import differences
 from harness.names import display_name, identity_keys
 from harness.trace import Trace
@@ -44,11 +45,27 @@ def _compared(mock: SideObservation, reference: SideObservation) -> list[str]:
     problems = []
     if len(one.nodes) != len(other.nodes):
         problems.append(f"{len(one.nodes)} nodes in the mock, {len(other.nodes)} in the reference")
+    kinds, others = Counter(kind for kind, _ in one.nodes), Counter(kind for kind, _ in other.nodes)
+    problems += [
+        f"{kinds[kind]} {kind} nodes in the mock, {others[kind]} in the reference"
+        for kind in sorted(kinds | others)
+        if kinds[kind] != others[kind]
+    ]
     if one.branches != other.branches:
         problems.append(f"{one.branches} branches in the mock, {other.branches} in the reference")
     if not problems and one.edges != other.edges:
         problems.append("the nodes depend on each other in other ways")
+        problems += [
+            f"{_node(topology, late)} waits for {_node(topology, early)} in the {side} only"
+            for side, topology, against in (("mock", one, other), ("reference", other, one))
+            for early, late in sorted(set(topology.edges) - set(against.edges))
+        ]
     return problems
+
+
+def _node(topology: GraphTopology, position: int) -> str:
+    kind, name = topology.nodes[position]
+    return f"node {position} ({display_name(name, width=60) if name else kind})"
 
 
 def _side(side: SideObservation) -> list[str]:
@@ -79,6 +96,12 @@ def _eager_against_replay(eager: Trace, replay: Trace) -> list[str]:
     return lines
 
 
+def _copies(topology: GraphTopology) -> str:
+    """How many of the nodes are no kernels."""
+    kinds = Counter(kind for kind, _ in topology.nodes if kind != "kernel")
+    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})" if kinds else ""
+
+
 def _agreed(mock: SideObservation, reference: SideObservation) -> CheckResult:
     topology = mock.recorded_topology if reference.recorded_topology else None
     replayed = mock.replay is not None and reference.replay is not None
@@ -86,7 +109,7 @@ def _agreed(mock: SideObservation, reference: SideObservation) -> CheckResult:
     if topology is not None:
         branches = "1 branch" if topology.branches == 1 else f"{topology.branches} branches"
         timed = ", as timed" if mock.timed_topology and reference.timed_topology else ""
-        parts.append(f"{len(topology.nodes)} nodes and {branches} each{timed}")
+        parts.append(f"{len(topology.nodes)} nodes{_copies(topology)} and {branches} each{timed}")
     if replayed:
         parts.append("replays launch what eager launches")
     parts += dict.fromkeys(side.graph_problem for side in (mock, reference) if side.graph_problem)

@@ -41,7 +41,8 @@ def missing(observed: Observation) -> CheckResult:
     mock, reference = observed.keys
     if not (lost := Counter(reference) - Counter(mock)):
         return passed("missing", "no launch of the reference is missing from the mock")
-    return failed("missing", f"{_launches(lost, mock)} of the reference", counted(lost))
+    lines = [*counted(lost), *_places(observed, lost, "gone")]
+    return failed("missing", f"{_launches(lost, mock)} of the reference", lines)
 
 
 def extra(observed: Observation) -> CheckResult:
@@ -49,7 +50,17 @@ def extra(observed: Observation) -> CheckResult:
     mock, reference = observed.keys
     if not (own := Counter(mock) - Counter(reference)):
         return passed("extra", "the mock launches nothing of its own")
-    return failed("extra", f"{_launches(own, reference)} of the mock alone", counted(own))
+    lines = [*counted(own), *_places(observed, own, "new")]
+    return failed("extra", f"{_launches(own, reference)} of the mock alone", lines)
+
+
+def _places(observed: Observation, wanted: Counter[str], side: str) -> list[str]:
+    """Where the edit script has them: in which region, between what."""
+    return [
+        change.line()
+        for change in observed.changes
+        if not wanted.keys().isdisjoint(change.gone if side == "gone" else change.new)
+    ]
 
 
 def _launches(found: Counter[str], other: list[str]) -> str:

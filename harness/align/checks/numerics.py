@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from harness.align.checks.common import failed, limited, skipped
 from harness.align.model import CheckResult, Status
@@ -36,6 +37,20 @@ def numerics(observed: Observation) -> CheckResult:
         "numerics",
         Status.PASS if agree else Status.FAIL,
         f"outputs {'agree' if agree else 'differ'}: {figures} ({found.where})",
-        limited(unshared),
-        dataclasses.asdict(found),
+        limited([*_submodules(observed), *unshared]),
+        dataclasses.asdict(found) | _figures(observed),
     )
+
+
+def _submodules(observed: Observation) -> list[str]:
+    """Submodules whose outputs differ, in the order in which they end; look at the first."""
+    return [
+        f"{path} differs: {one.problem or f'relative L2 {one.rel_l2:.2e}'}"
+        for path, one in observed.submodule_numerics
+        if one.problem or one.mismatched > 0.0
+    ]
+
+
+def _figures(observed: Observation) -> dict[str, Any]:
+    inside = observed.submodule_numerics
+    return {"submodules": {path: dataclasses.asdict(one) for path, one in inside}} if inside else {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from harness.align.checks.common import failed, passed, shown
+from collections.abc import Iterator
+
+from harness.align.changes import changes, region_names
+from harness.align.checks.common import failed, passed
 from harness.align.model import CheckResult
 from harness.align.observation import Observation
-from harness.align.streams import StreamPair
 
 
 def order(observed: Observation) -> CheckResult:
@@ -14,19 +16,17 @@ def order(observed: Observation) -> CheckResult:
     if all(pair.mock == pair.reference for pair in pairs):
         streams = "stream" if len(pairs) == 1 else "streams"
         return passed("order", f"the same sequence on {len(pairs)} {streams}")
-    lines = [line for number, pair in enumerate(pairs) for line in _lines(pair, number, len(pairs))]
-    return failed("order", "the sequences differ", lines)
+    if len(pairs) > 1 and observed.merged.mock == observed.merged.reference:
+        text = "the same merged order, spread over streams in another way"
+        return failed("order", text, _lines(observed))
+    return failed("order", "the sequences differ", _lines(observed))
 
 
-def _lines(pair: StreamPair, number: int, streams: int) -> list[str]:
-    where = "" if streams == 1 else f"stream {number}, "
-    lines = []
-    for position, gone, new in pair.edits():
-        if not new:
-            text = f"the mock leaves out {shown(gone)}"
-        elif not gone:
-            text = f"the mock adds {shown(new)}"
-        else:
-            text = f"the mock has {shown(new)} for {shown(gone)}"
-        lines.append(f"{where}at {position}: {text}")
-    return lines
+def _lines(observed: Observation) -> Iterator[str]:
+    mock, reference = (region_names(trace) for trace in observed.lists)
+    for number, pair in enumerate(observed.streams):
+        where = "" if len(observed.streams) == 1 else f"stream {number}, "
+        ours = [mock[row] for row in pair.mock_rows]
+        theirs = [reference[row] for row in pair.reference_rows]
+        for change in changes(pair.pairing, ours, theirs):
+            yield where + change.line()

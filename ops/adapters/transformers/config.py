@@ -13,7 +13,8 @@ from ops.spec import OpSpec
 def make_config(
     op: OpSpec, recipe: Mapping[str, Any], case: Case, overrides: dict[str, Any] | None = None
 ) -> Any:
-    """A one-layer configuration with the published dimensions and the local heads of one rank.
+    """A configuration with the published dimensions, the local heads of one rank, and one layer
+    unless ``overrides`` say otherwise.
 
     Args:
         op: names and values as in the model's config.json.
@@ -28,7 +29,8 @@ def make_config(
     # same model type, and the model would not know what to do with that.
     kind = recipe["model_type"]
     module = import_module(f"transformers.models.{kind}.configuration_{kind}")
-    values = dict(op.dimensions)
+    # hidden states are passed in and nothing is embedded, so that a small vocabulary does
+    values = {"num_hidden_layers": 1, "vocab_size": 8, **op.dimensions}
     heads = op.local_heads(case.tp)
     values |= {"num_attention_heads": heads, "num_key_value_heads": heads}
     values |= overrides or {}
@@ -37,7 +39,5 @@ def make_config(
     return getattr(module, recipe["config"])(
         **{key: value for key, value in values.items() if key != "rope_theta"},
         rope_parameters={"rope_theta": values["rope_theta"], **scaling},
-        num_hidden_layers=1,
-        vocab_size=8,  # hidden states are passed in; nothing is embedded
         attn_implementation="sdpa",
     )

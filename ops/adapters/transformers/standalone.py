@@ -72,4 +72,5 @@ class Standalone:
             "attention_mask": causal.expand(batch, 1, new, past + new),
             "past_key_values": self.cache,
             "position_ids": positions,
+            "use_cache": True,  # not read by the attention; the model passes it down
         }

@@ -109,6 +109,10 @@ class Replay:
         """The captured forward context."""
         return self.engine.forward_scope(self._attention_call.forward_context)
 
+    def metadata(self) -> Mapping[str, Any]:
+        """What the attention reads beside its arguments."""
+        return metadata_of(self._attention_call.forward_context)
+
     def reset(self) -> None:
         """Assert that metadata and caches are where and as long as when the forward was captured.
 
@@ -122,6 +126,12 @@ class Replay:
 
     def _host_state(self) -> list[Any]:
         return host_state(self.engine, self._attention_call.forward_context)
+
+
+def metadata_of(forward_context: Any) -> dict[str, Any]:
+    """Attention metadata by the kind of layer, whose prefixes differ from model to model."""
+    metadata = sorted(forward_context.attn_metadata.items())
+    return {f"{at} {type(value).__name__}": value for at, (_, value) in enumerate(metadata)}
 
 
 def host_state(engine: Engine, forward_context: Any) -> list[Any]:

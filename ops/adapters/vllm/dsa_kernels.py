@@ -88,6 +88,10 @@ class KernelMock:
 
         return torch.inference_mode()
 
+    def metadata(self) -> Mapping[str, Any]:
+        """Nothing: it has no module whose call could be compared."""
+        return {}
+
     def reset(self) -> None:
         """Assert that there are caches, and a slot per new token; a call writes the same again."""
         tokens = self.case.batch_size * self._step.length

@@ -46,6 +46,10 @@ class Mock(Protocol):
         """Entered around `call`."""
         ...
 
+    def metadata(self) -> Mapping[str, Any]:
+        """What a call reads beside its arguments."""
+        ...
+
     def reset(self) -> None:
         """Assert the KV state."""
         ...
@@ -84,6 +88,7 @@ def make_sides(
         context=replay.context,
         describe=f"{layer}.{op.submodule} called alone with the inputs of the running layer",
         weights=dict(replay.attention.named_parameters()),
+        metadata=replay.metadata,
     )
 
     def close() -> None:
@@ -102,6 +107,7 @@ def make_sides(
             context=mock.context,
             describe=_describe_mock(mock),
             weights=mock.weights,
+            metadata=mock.metadata,
         ),
         reference=alone,
         in_layer=inside_layer(alone, replay.call_layer, layer),

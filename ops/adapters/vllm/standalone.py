@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from ops.adapters.vllm import plan
-from ops.adapters.vllm.capture import host_state
+from ops.adapters.vllm.capture import host_state, metadata_of
 from ops.adapters.vllm.config import Sizes
 from ops.adapters.vllm.engine import Engine
 from ops.case import Case
@@ -92,6 +92,10 @@ class Standalone:
     def context(self) -> AbstractContextManager[None]:
         """The metadata of `prepare`."""
         return self.engine.forward_scope(self._forward_context)
+
+    def metadata(self) -> Mapping[str, Any]:
+        """What the attention reads beside its arguments."""
+        return metadata_of(self._forward_context)
 
     def reset(self) -> None:
         """Assert that metadata and caches are those of `prepare`, as far as `host_state` tells."""

@@ -78,9 +78,10 @@ def witness(folder: Path, name: str) -> list[str]:
         for row in found["rows"]
         if "error" in row
     ]
+    program = found["nsys"].split(" (")[0]  # without where it lies
     head = ["case", "check", "kernels live = nsys", "durations compared", "median difference"]
     return [
-        f"Live CUPTI against {found['nsys'].split(' (')[0]}, which ran the case in its own process:",
+        f"Live CUPTI against {program}, which ran the case in its own process:",
         table(head, rows),
     ]
 

@@ -140,41 +140,47 @@ def fused_norm(job: Job) -> Job:
 
 
 def unfused_norm(job: Job) -> Job:
-    """vLLM's norms by their PyTorch implementation."""
+    """vLLM's norms by their PyTorch implementation while the mock runs."""
 
-    def change(sides: Sides) -> Sides:
-        module: Any = sides.mock.module
-        for submodule in module.modules():
-            if type(submodule).__name__ == "RMSNorm":
-                submodule._forward_method = submodule.forward_native
-        return sides
+    def native() -> Any:
+        return import_module("vllm.ir").ops.rms_norm.set_priority(["native"])
 
-    return altered(job, change)
+    return altered(job, lambda sides: _inside(sides, native))
+
+
+def _inside(sides: Sides, manager: Callable[[], Any]) -> Sides:
+    """The mock's calls within a context manager, entered after its own."""
+
+    @contextlib.contextmanager
+    def both() -> Iterator[Any]:
+        with sides.mock.context() as value, manager():
+            yield value
+
+    return replace(sides, mock=replace(sides.mock, context=both))
 
 
 def without_op(job: Job, module: str, op: str) -> Job:
     """A custom op that does nothing while the mock runs."""
 
     @contextlib.contextmanager
-    def skipped(inner: Callable[[], Any]) -> Iterator[Any]:
+    def skipped() -> Iterator[None]:
         owner = import_module(module)
         original = getattr(owner, op)
         setattr(owner, op, lambda *_args, **_kwargs: None)
         try:
-            with inner() as value:
-                yield value
+            yield
         finally:
             setattr(owner, op, original)
 
-    def change(sides: Sides) -> Sides:
-        inner = sides.mock.context
-        return replace(sides, mock=replace(sides.mock, context=lambda: skipped(inner)))
-
-    return altered(job, change)
+    return altered(job, lambda sides: _inside(sides, skipped))
 
 
 def side_stream(job: Job) -> Job:
-    """The reference makes a copy of its output on a stream of its own; the mock on the same."""
+    """The reference copies a weight while it computes; the mock copies it first, and then computes.
+
+    The copy has to be able to run beside something: one that waits for the output would be one
+    chain, and in a graph on one stream whatever stream it was captured from.
+    """
 
     def change(sides: Sides) -> Sides:
         import torch
@@ -182,18 +188,19 @@ def side_stream(job: Job) -> Job:
         other = torch.cuda.Stream()
 
         def apart(side: Side) -> Any:
-            result = side.call()
-            other.wait_stream(torch.cuda.current_stream())
+            weight = next(iter(side.weights.values()))
+            current = torch.cuda.current_stream()
+            other.wait_stream(current)
             with torch.cuda.stream(other):
-                copy = side.output(result).clone()
-            torch.cuda.current_stream().wait_stream(other)
-            copy.record_stream(torch.cuda.current_stream())
+                copy = weight.clone()
+            result = side.call()
+            current.wait_stream(other)
+            copy.record_stream(current)
             return result
 
         def along(side: Side) -> Any:
-            result = side.call()
-            side.output(result).clone()
-            return result
+            next(iter(side.weights.values())).clone()
+            return side.call()
 
         mock, reference = sides.mock, sides.reference
         made = replace(sides, mock=replace(mock, call=lambda: along(mock)))
@@ -229,26 +236,24 @@ def no_graph(job: Job) -> Job:
 
 
 def other_gemm_algorithms(job: Job) -> Job:
-    """cuBLAS may not reduce in bf16 while the mock runs, so it takes other algorithms."""
+    """cuBLAS may not split K while the mock runs, so it takes other algorithms."""
 
     @contextlib.contextmanager
-    def exact(inner: Callable[[], Any]) -> Iterator[Any]:
+    def whole() -> Iterator[None]:
         import torch
 
         settings: Any = torch.backends.cuda.matmul
-        before = settings.allow_bf16_reduced_precision_reduction
-        settings.allow_bf16_reduced_precision_reduction = False
+        before = (
+            settings.allow_bf16_reduced_precision_reduction,
+            settings.allow_bf16_reduced_precision_reduction_split_k,
+        )
+        settings.allow_bf16_reduced_precision_reduction = (False, False)
         try:
-            with inner() as value:
-                yield value
+            yield
         finally:
             settings.allow_bf16_reduced_precision_reduction = before
 
-    def change(sides: Sides) -> Sides:
-        inner = sides.mock.context
-        return replace(sides, mock=replace(sides.mock, context=lambda: exact(inner)))
-
-    return altered(job, change)
+    return altered(job, lambda sides: _inside(sides, whole))
 
 
 BY_NAME: dict[str, Plant] = {

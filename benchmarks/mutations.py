@@ -87,6 +87,7 @@ def said(alignment: Alignment) -> dict[str, Any]:
     return {
         "verdict": str(alignment.verdict),
         "failing": {check.name: [cause.name for cause in check.causes] for check in failing},
+        "details": {check.name: list(check.details) for check in failing},
         "observations": {c.name: c.causes[0].observation for c in failing if c.causes},
         "summary": alignment.summary,
     }

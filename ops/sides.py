@@ -38,6 +38,8 @@ class Side:
         no_graph_because: a reason why CUDA-graph capture cannot work here; empty when it can.
         metadata: what a call reads beside its arguments, by name (attention metadata of a forward
             context); asked inside ``context``.
+        own_fields: patterns (`fnmatch`) of the fields of a call that are bookkeeping of one side
+            (an id, a path, a counter) and say nothing of what is computed.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Side:
     weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
     no_graph_because: str = ""
     metadata: Callable[[], Mapping[str, Any]] = dict
+    own_fields: tuple[str, ...] = ()
 
 
 @dataclass

@@ -188,6 +188,17 @@ def with_calls(mock: ModuleCall, reference: ModuleCall) -> Any:
     )
 
 
+def test_bookkeeping_that_both_sides_declare_is_left_out_and_counted():
+    patterns = ("*.instance_id",)
+    one, other = ({"config": {"instance_id": at, "dtype": "bf16"}} for at in (1, 2))
+    declared = [ModuleCall("Attention", given, patterns) for given in (one, other)]
+    found = call_parity(with_calls(*declared))
+    assert (found.status, found.data["own_fields"]) == (Status.PASS, ["config.instance_id"])
+    assert found.reason == "1 arguments, 1 fields are the same; 1 of each side's own left out"
+    half_declared = with_calls(ModuleCall("Attention", one), declared[1])
+    assert call_parity(half_declared).status is Status.FAIL
+
+
 def test_the_check_passes_fails_and_is_skipped_where_a_side_is_no_module():
     same = call(POSITIONS, STATES)
     assert call_parity(with_calls(same, same)).status is Status.PASS

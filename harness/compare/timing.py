@@ -84,7 +84,7 @@ def observe_flows(sides: Sides) -> dict[str, ModuleSeen]:
         if side.module is not None:
             with (
                 record_dataflow(side.module) as flows,
-                record_calls(side.module, side.metadata) as calls,
+                record_calls(side.module, side.metadata, side.own_fields) as calls,
             ):
                 call_once(side)
             weights = weight_specs(side.module)

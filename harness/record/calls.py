@@ -25,10 +25,12 @@ class ModuleCall:
         module: its class.
         arguments: name -> `harness.record.described.describe` of the value, defaults included;
             what the signature has no name for is ``args.0``.
+        own_fields: patterns of the fields that are bookkeeping of this side (`ops.sides.Side`).
     """
 
     module: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    own_fields: tuple[str, ...] = ()
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -37,13 +39,16 @@ def _nothing() -> Mapping[str, Any]:
 
 @contextmanager
 def record_calls(
-    module: torch.nn.Module, metadata: Callable[[], Mapping[str, Any]] = _nothing
+    module: torch.nn.Module,
+    metadata: Callable[[], Mapping[str, Any]] = _nothing,
+    own_fields: tuple[str, ...] = (),
 ) -> Iterator[list[ModuleCall]]:
     """Note every call of ``module`` while the block runs.
 
     Args:
         module: called as a module (not by its ``forward``).
         metadata: asked at each call for what it reads beside its arguments.
+        own_fields: kept with each call.
 
     Yields:
         A list that the hook fills. The hook is removed on leaving.
@@ -56,7 +61,7 @@ def record_calls(
         if beside:
             named[METADATA] = beside
         arguments = {name: describe(value) for name, value in named.items()}
-        calls.append(ModuleCall(type(module).__name__, arguments))
+        calls.append(ModuleCall(type(module).__name__, arguments, own_fields))
 
     handle = module.register_forward_pre_hook(hook, with_kwargs=True)
     try:

@@ -4,7 +4,9 @@ The arguments, and the metadata that a call reads beside them, field by field. C
 strides, dtypes, devices, alignment, classes, scalars and the range of whole numbers. Of floating
 tensors the range may differ by `FLOAT_TOLERANCE`: caches hold what kernels computed, and some of
 these differ from themselves. Fields that say where in memory something lies (`PLACEMENT`) may hold
-other values, since each side has its own cache; their shapes and dtypes may not differ.
+other values, since each side has its own cache; their shapes and dtypes may not differ. Fields that
+both sides declare to be their own bookkeeping (`ops.sides.Side.own_fields`) are left out, and the
+result says how many of them differed.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from harness.align.checks.common import limited, passed, skipped
+from harness.align.checks.common import limited, skipped
 from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation
 from harness.record.calls import ModuleCall
@@ -77,16 +79,27 @@ def call_parity(observed: Observation) -> CheckResult:
             f"called {len(mock.calls)} times in the mock, {len(reference.calls)} in the reference"
         )
         return CheckResult(NAME, Status.FAIL, text)
-    found = differences(one, other)
-    fields = sum(1 for _ in _leaves(other.arguments))
+    every = differences(one, other)
+    found = [each for each in every if not _is_own(each, one, other)]
+    aside = [each.path for each in every if _is_own(each, one, other)]
+    fields = sum(1 for _ in _leaves(other.arguments)) - len(aside)
     if not found:
-        return passed(NAME, f"{len(other.arguments)} arguments, {fields} fields are the same")
+        text = f"{len(other.arguments)} arguments, {fields} fields are the same"
+        left_out = f"; {len(aside)} of each side's own left out" if aside else ""
+        return CheckResult(NAME, Status.PASS, text + left_out, data={"own_fields": aside})
     return CheckResult(
         NAME,
         Status.FAIL,
         f"{len(found)} of {fields} fields of the call differ",
         limited(str(each) for each in found),
-        {"differences": [vars(each) for each in found]},
+        {"differences": [vars(each) for each in found], "own_fields": aside},
+    )
+
+
+def _is_own(difference: Difference, mock: ModuleCall, reference: ModuleCall) -> bool:
+    return all(
+        any(fnmatchcase(difference.path, pattern) for pattern in call.own_fields)
+        for call in (mock, reference)
     )
 
 

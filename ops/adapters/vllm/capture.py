@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     import torch
 
 
+OWN_FIELDS = (
+    "*.vllm_config.instance_id",
+    "*.vllm_config.cache_config.num_gpu_blocks",
+    "*.vllm_config.compilation_config.enabled_custom_ops*",
+    "*.vllm_config.compilation_config.disabled_custom_ops*",
+    "*.vllm_config.model_config.model",
+    "*.vllm_config.model_config.served_model_name",
+    "*.vllm_config.model_config.tokenizer",
+    "*._name_or_path",
+)
+"""Of the engine configuration that attention metadata points to, as vLLM 0.26 fills it: an id, a
+count of cache blocks and of layers built so far, and the folder with the model's config.json. The
+rest of that configuration is compared."""
+
+
 @dataclass(frozen=True)
 class Call:
     """Arguments of one call of a module and the forward context it ran in."""

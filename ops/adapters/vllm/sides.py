@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ops.adapters.vllm import packages, plan
+from ops.adapters.vllm.capture import OWN_FIELDS
 from ops.adapters.vllm.config import BACKEND, VOCABULARY
 from ops.adapters.vllm.reference import NOTES, Reference, ReferenceKind
 from ops.sides import Side, Sides, inside_layer, shared_by_builders
@@ -89,6 +90,7 @@ def make_sides(
         describe=f"{layer}.{op.submodule} called alone with the inputs of the running layer",
         weights=dict(replay.attention.named_parameters()),
         metadata=replay.metadata,
+        own_fields=OWN_FIELDS,
     )
 
     def close() -> None:
@@ -108,6 +110,7 @@ def make_sides(
             describe=_describe_mock(mock),
             weights=mock.weights,
             metadata=mock.metadata,
+            own_fields=OWN_FIELDS,
         ),
         reference=alone,
         in_layer=inside_layer(alone, replay.call_layer, layer),

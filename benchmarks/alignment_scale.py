@@ -2,6 +2,10 @@
 
     python -m benchmarks.alignment_scale --out OUT
 
+The cases of `CASES` are of the edit script alone, which finds what differs; `STRUCTURAL` is what
+the tool does with it: two Traces of such lists go through every check of the lists, with regions,
+neighbours and launch configurations. Goal for both: under `GOAL_SECONDS` and `GOAL_MIB`.
+
 Each case runs in a process of its own with two cores. A planted edit is recovered when the script
 changes the list within `NEAR` launches of it and, over all, no more launches than were planted:
 such a script is as short as the planted one, and each of its edits belongs to one that was planted.
@@ -23,14 +27,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.alignment_lists import Planted, edited, model_list
+from benchmarks.alignment_traces import observation
 from benchmarks.process_memory import peak_rss_mib
 from benchmarks.results_file import write_result
+from harness.align.checks import CHECKS
 from harness.align.pairs import Pairing, pair_lists
 
 FOLDER = Path(__file__).parent / "results" / "cpu"
 LENGTH = 1_000_000
 NEAR = 66
 """Launches of a layer: how far an edit of a repeated kernel may slide."""
+
+GOAL_SECONDS, GOAL_MIB = 10, 2048
+
+STRUCTURAL = "all structural checks, 1000 edits"
+CHECKED = ("names", "counts", "order", "missing", "extra", "fusion", "launch")
 
 Lists = tuple[list[str], list[str], list[Planted]]
 
@@ -110,6 +121,35 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
+def measure_checks() -> dict[str, Any]:
+    """Every structural check of two Traces, in this process; peak memory holds the Traces too."""
+    original, changed, planted = _edits(1000, 0)
+    observed = observation(changed, original)
+    before = peak_rss_mib()
+    start, cpu = time.perf_counter(), time.process_time()
+    results, each = {}, {}
+    for name in CHECKED:  # the first also takes what all use: identities, streams, the edit script
+        begun = time.perf_counter()
+        results[name] = CHECKS[name](observed)
+        each[name] = round(time.perf_counter() - begun, 3)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+    peak = peak_rss_mib()
+    return {
+        "case": STRUCTURAL,
+        "launches": [len(original), len(changed)],
+        "seconds": round(seconds, 3),
+        "cpu_seconds": round(cpu_seconds, 3),
+        "seconds_of_each": each,
+        "peak_rss_mib": round(peak),
+        "rss_before_mib": round(before),
+        "planted_edits": len(planted),
+        "recovered_edits": recovered(observed.matching[0].pairing, planted),
+        "changes_after_folding": len(observed.changes),
+        "statuses": {name: str(result.status) for name, result in results.items()},
+        "within_the_goal": seconds < GOAL_SECONDS and peak < GOAL_MIB,
+    }
+
+
 def main() -> None:
     """Each case in a child."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,12 +157,13 @@ def main() -> None:
     parser.add_argument("--case", default="", help="one case, in this process")
     given = parser.parse_args()
     if given.case:
-        print(json.dumps(measure(given.case)))
+        alone = given.case == STRUCTURAL
+        print(json.dumps(measure_checks() if alone else measure(given.case)))
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     rows = []
-    for name in CASES:
+    for name in (STRUCTURAL, *CASES):
         command = [sys.executable, "-m", "benchmarks.alignment_scale", "--case", name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         rows.append(json.loads(done.stdout))

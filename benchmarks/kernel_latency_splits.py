@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results_file import write_result
-from harness.align.checks.kernel_latency import CONFIDENCE, TOLERANCE, differences
+from harness.align.checks.kernel_clocks import TOLERANCE
+from harness.align.checks.kernel_latency import CONFIDENCE, differences
 from harness.align.durations import Floats, launch_ns
 from tests.replays_support import replays
 

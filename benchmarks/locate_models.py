@@ -8,7 +8,8 @@
 mock of each phase and a model of four layers with dense MLPs, eagerly and as a replayed CUDA graph,
 to Parquet. Each ``self_attn`` of the model is in a region, which is the truth. ``locate`` runs
 anywhere: it takes all regions off, locates the mock's list by alignment and by kernel names, and
-counts the occurrences whose launches are exactly those of a region.
+counts the occurrences whose launches are exactly those of a region. Steps and layers are held
+against the regions too: one ``forward`` region is a step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import gc
 import importlib
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +141,8 @@ def _row(model: Trace, request: Request, truth: Any) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     lists = {one.rows for one in truth}
     exact = sum(one.rows in lists for one in found.occurrences)
+    # without times, as of ATen calls, nothing tells steps
+    timed = all(one.start_ns is not None for one in truth)
     return {
         "method": found.method,
         "because": found.because,
@@ -146,6 +150,10 @@ def _row(model: Trace, request: Request, truth: Any) -> dict[str, Any]:
         "expected": len(truth),
         "found": len(found.occurrences),
         "exactly_the_region": exact,
+        "steps_by_layers": _steps_by_layers(found.occurrences) if timed else None,
+        "in_their_steps_and_layers": _numbered(found.occurrences) == _numbered(truth)
+        if timed
+        else None,
         "best_score": found.best,
         "reason": found.reason,
         "steps": found.steps_rule,
@@ -160,8 +168,33 @@ def _row(model: Trace, request: Request, truth: Any) -> dict[str, Any]:
     }
 
 
+def _numbered(occurrences: Any) -> dict[tuple[int, ...], tuple[int | None, int | None]]:
+    """Step, counted from 0 over those that hold an occurrence, and layer of each list of rows."""
+    steps = sorted({one.step for one in occurrences if one.step is not None})
+    return {
+        one.rows: (None if one.step is None else steps.index(one.step), one.layer)
+        for one in occurrences
+    }
+
+
+def _steps_by_layers(occurrences: Any) -> str:
+    layers = Counter(one.step for one in occurrences)
+    return f"{len(layers)} x {'-'.join(map(str, sorted(set(layers.values()))))}"
+
+
+def is_right(row: Mapping[str, Any]) -> bool:
+    """Whether all regions were found, nothing else, each in its step and layer.
+
+    Where steps could not be told, or a method does not apply, that is not held against it.
+    """
+    if "found" not in row:
+        return "not_applicable" in row
+    found = row["expected"] == row["found"] == row["exactly_the_region"]
+    return found and row["in_their_steps_and_layers"] is not False
+
+
 def main() -> None:
-    """Record, or locate what was recorded; exit 1 where an occurrence was missed or added."""
+    """Record, or locate what was recorded; exit 1 where one was missed, added or misplaced."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("record", "locate"))
     parser.add_argument("--op", default="dsa")
@@ -180,14 +213,10 @@ def main() -> None:
         parser.error("locate needs --traces, the folder that record wrote")
     rows = list(figures(op, given.traces))
     for row in rows:
-        print({key: row.get(key) for key in ("trace", "method", "expected", "found")})
+        shown = ("trace", "method", "expected", "found", "steps_by_layers")
+        print({key: row.get(key) for key in shown})
     write_result("locate_models", given.out, rows)
-    missed = [
-        row
-        for row in rows
-        if "found" in row and not row["expected"] == row["found"] == row["exactly_the_region"]
-    ]
-    sys.exit(bool(missed) or not rows)
+    sys.exit(not rows or not all(map(is_right, rows)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.align.observation import Observation, SideObservation
 from harness.measure.model import Measurement, PairedMeasurement
@@ -25,13 +26,20 @@ EXPERT = "fused_moe_kernel"
 
 
 def recorded() -> Trace:
-    """The decode replays, each a region ``forward``."""
+    """The 20 decode replays, each a region ``forward`` with all that the step launched."""
     trace = read_trace(RECORDING)
-    names = trace.regions["name"].to_pylist()
-    wanted = next(name for name in names if name and STEP in name)
-    renamed = [FORWARD if name == wanted else name for name in names]
+    rows = trace.regions.to_pylist()
+    (root,) = (row["id"] for row in rows if row["name"] == STEP)
+    steps = {row["id"] for row in rows if row["parent"] == root}
+    names = [FORWARD if row["id"] in steps else row["name"] for row in rows]
     at = trace.regions.schema.get_field_index("name")
-    return replace(trace, regions=trace.regions.set_column(at, trace.regions.field(at), [renamed]))
+    field = trace.regions.field(at)
+    inside = pc.is_in(trace.launch_regions(), pa.array(sorted(steps), pa.int64()))
+    return replace(
+        trace,
+        activities=trace.activities.filter(inside),
+        regions=trace.regions.set_column(at, field, pa.array(names, field.type)),
+    )
 
 
 def observed(mock: Trace, **changes: Any) -> Observation:

@@ -236,22 +236,23 @@ def no_graph(job: Job) -> Job:
 
 
 def other_gemm_algorithms(job: Job) -> Job:
-    """cuBLAS may not split K while the mock runs, so it takes other algorithms."""
+    """The mock's GEMMs by cuBLASLt, which may not split K: other tiles than cuBLAS takes."""
 
     @contextlib.contextmanager
     def whole() -> Iterator[None]:
         import torch
 
         settings: Any = torch.backends.cuda.matmul
-        before = (
-            settings.allow_bf16_reduced_precision_reduction,
-            settings.allow_bf16_reduced_precision_reduction_split_k,
-        )
-        settings.allow_bf16_reduced_precision_reduction = (False, False)
+        name = "allow_bf16_reduced_precision_reduction"
+        before = (getattr(settings, name), getattr(settings, f"{name}_split_k"))
+        library = torch.backends.cuda.preferred_blas_library()
+        torch.backends.cuda.preferred_blas_library("cublaslt")
+        setattr(settings, name, (False, False))
         try:
             yield
         finally:
-            settings.allow_bf16_reduced_precision_reduction = before
+            setattr(settings, name, before)
+            torch.backends.cuda.preferred_blas_library(library)
 
     return altered(job, lambda sides: _inside(sides, whole))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.plants import PLANTS, Plant
 from benchmarks.results_file import DEFAULT_FOLDER, write_result
+from harness.align.checks.kernel_latency import FEWEST_FORWARDS
 from harness.align.model import Status
 from harness.compare.options import Options
 from harness.compare.pipeline import Job, run
@@ -54,7 +55,7 @@ def main() -> None:
     op = operator("dsa")
     adapter, why = choose_framework(op, arguments.framework)
     recorder, reason = choose_recorder("cupti", "cuda")
-    options = Options("cuda", recorder, reason, why, forwards=2, rounds=20)
+    options = Options("cuda", recorder, reason, why, forwards=FEWEST_FORWARDS, rounds=20)
     tp, name = arguments.tp, adapter.name
     cases = [
         Case("dsa", "context", tp, 1, 4096, 4096, framework=name),

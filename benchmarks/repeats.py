@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_file import DEFAULT_FOLDER, write_result
+from harness.align.checks.kernel_latency import FEWEST_FORWARDS
 from harness.align.model import Alignment, Status
 from harness.compare.options import Options
 from harness.compare.pipeline import Job, run
@@ -52,7 +53,7 @@ def runs(framework: str, phase: Phase, tp: int, count: int, kind: str) -> list[d
     case = Case("dsa", phase, tp, batch, new, 4096, framework=adapter.name)
     made = []
     for _ in range(count):
-        options = Options("cuda", recorder, reason, why, forwards=2)
+        options = Options("cuda", recorder, reason, why, forwards=FEWEST_FORWARDS)
         (compared,) = run([Job(op, case, adapter)], options)
         made.append(summary(compared.alignment, kind))
     return made

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import alignment_table as engine
 from benchmarks import decisions_pool as decided
 from benchmarks import energy_table as joules
 from benchmarks import readers_table as files
@@ -198,7 +199,8 @@ def page() -> str:
     """The whole page."""
     head = ["operator", "runs", "verdicts", "with a failing check", "latency ratios"]
     head.append("residual after tracing, µs per graph node")
-    again = [row for name in ("repeats_transformers", "repeats_vllm") for row in repeats(name)]
+    again = [row for path in sorted(DEFAULT_FOLDER.glob("repeats_*.json"))
+             for row in repeats(path.stem)]  # fmt: skip
     return "\n\n".join(
         [
             "# Results on an H200",
@@ -227,6 +229,7 @@ def page() -> str:
             *files.readers(),
             *files.streaming(DEFAULT_FOLDER),
             *witnessed(),
+            *engine.sections(where),
             "## Other profilers in the process",
             neighbours(),
         ]

@@ -54,5 +54,5 @@ with align_op("dsa", tp=8) as alignment:
 
 print(alignment.verdict, "-", alignment.results[0].summary)
 for check in alignment.results[0].checks:
-    print(f"  {check.name:11} {check.status:8} {check.reason}")
+    print(f"  {check.name:14} {check.status:8} {check.reason}")
 alignment.write("dsa.align.json")

@@ -10,12 +10,38 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.locate import Located
 from harness.trace import Trace, TraceInfo, activities_table, regions_table
 from harness.trace.schema import ACTIVITIES
 from tests.analyze_support import nsys_trace
 
 H200 = "nsys2025.3_h200_vllm_dsa_graph_nodes.sqlite"
 REGION = "layers.0.self_attn"
+
+OPERATOR = [f"_Z2op{name}v" for name in "abcdefghijkl"]
+MLP = ["_Z3upv", "_Z4actv", "_Z4downv"]
+STEP = ["_Z5embedv"], ["_Z6argmaxv"]
+
+
+def model(layers: int = 4, steps: int = 3, inside=lambda _step, _layer: OPERATOR) -> list[str]:
+    """Names of a model's launches: a kernel before and one after the layers of each step."""
+    names = []
+    for step in range(steps):
+        names += STEP[0]
+        for layer in range(layers):
+            names += [*inside(step, layer), *MLP]
+        names += STEP[1]
+    return names
+
+
+def steps_and_layers(found: Located) -> list[tuple[int | None, int | None]]:
+    """Step and layer of each occurrence."""
+    return [(one.step, one.layer) for one in found.occurrences]
+
+
+def each(steps: int, layers: int) -> list[tuple[int, int]]:
+    """What `steps_and_layers` gives where every step has all layers."""
+    return [(step, layer) for step in range(steps) for layer in range(layers)]
 
 
 @cache

@@ -201,3 +201,24 @@ def test_only_failures_carry_causes():
     assert all(c.causes for c in checks if c.name in ("names", "missing"))
     facts = gather(seen, (CheckResult("names", Status.FAIL, ""),), {}, BOOK)
     assert facts["missing"] == 1
+
+
+@pytest.mark.parametrize(
+    "check", ["names", "counts", "missing", "extra", "order", "fusion", "graph"]
+)
+def test_tensors_that_are_known_to_differ_come_before_tuning(check: str):
+    tiles = {"same_family_exchanges": 3, "same_family_share_of_changes": 1, "exchanged_family": "x"}
+    plain = [c.name for c in BOOK.causes(check, tiles | {"sizes_differ": 0})]
+    assert plain[0] == "autotuner not run"
+    strides = tiles | {"sizes_differ": 1, "strides_that_differ": 2, "shapes_that_differ": 0}
+    assert [c.name for c in BOOK.causes(check, strides)] == ["extra copies", "autotuner not run"]
+    shapes = tiles | {"sizes_differ": 1, "shapes_that_differ": 2}
+    assert BOOK.causes(check, shapes)[0].name == "other configuration"
+
+
+def test_copies_are_quantisation_where_they_quantise():
+    facts = {"extra": 2, "extra_copy": 2, "copy_share_of_extra": 1, "strides_that_differ": 1,
+             "extra_quantisation": 1, "missing_quantisation": 0}  # fmt: skip
+    for check in ("names", "counts", "extra"):
+        names = [cause.name for cause in BOOK.causes(check, facts)]
+        assert names[:2] == ["quantisation on one side", "extra copies"]

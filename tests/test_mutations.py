@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from benchmarks import mutation_edits, mutation_neutral, mutation_plants
+from benchmarks import (
+    mutation_edits,
+    mutation_neutral,
+    mutation_plants,
+    mutations,
+    planted,
+    repeats,
+)
 from benchmarks.mutations import (
     case_of,
+    named,
     one_difference,
     one_neutral,
     one_pair,
     read_mutations,
 )
-from harness.align.checks import CHECKS
+from harness.align.checks import CHECKS, kernel_latency
 from harness.align.explain.rules import read_rulebook
+from harness.align.forwards import split_forwards
+from harness.align.judge import judge
+from harness.align.model import Alignment, Cause, CheckResult, Status, Verdict
 from ops.registry import operator
 
 TABLES = read_mutations()
 ROWS = {row["name"]: row for row in TABLES["difference"]}
 HERE = [row for row in TABLES["difference"] if "gpu" not in row["on"]]
-QUICK = ("heads padded to 64", "kv_b_proj rounded to fp8", "position ids are int32")
+META = [row for row in TABLES["difference"] if "meta" in row["on"]]
 
 
 def test_there_are_enough_of_each_kind():
@@ -53,9 +66,20 @@ def test_an_edited_recording_is_found_with_its_cause_first(row):
     assert one_difference(row, "trace")["outcome"] == "found"
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_a_planted_difference_is_found_with_its_cause_first(name):
-    assert one_difference(ROWS[name], "meta")["outcome"] == "found"
+@pytest.mark.parametrize("row", META, ids=lambda row: row["name"])
+def test_a_planted_difference_is_found_with_its_cause_first(row):
+    found = one_difference(row, "meta")
+    assert found["outcome"] == "found", found
+    assert all(found["failing"].values()), "a failed check has no cause"
+
+
+def test_the_plants_without_a_gpu_have_a_test_of_every_kind_of_cause():
+    causes = {row["cause"] for row in (*META, *HERE)}
+    assert len(META) == 17
+    assert causes >= {
+        "other heads", "heads padded to 64", "other batch", "other sequence", "other dtype",
+        "short-sequence path", "other weights", "other configuration", "other arguments",
+    }  # fmt: skip
 
 
 def test_of_two_planted_together_both_are_named():
@@ -66,3 +90,44 @@ def test_of_two_planted_together_both_are_named():
 def test_a_neutral_change_is_not_flagged():
     row = next(row for row in TABLES["neutral"] if row["plant"] == "exchanged")
     assert one_neutral(row, "meta", "transformers")["outcome"] == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("causes", "expected"),
+    [
+        ([("a", 90), ("b", 70)], True),
+        ([("b", 40)], True),
+        ([("b", 39)], False),  # a rule that only says that something differs
+        ([("a", 90), ("c", 80), ("b", 70)], False),
+        ([], False),
+    ],
+)
+def test_of_a_pair_a_cause_has_to_stand_among_the_first_two_of_its_own_check(causes, expected):
+    made = tuple(Cause(name, "seen", "mend", score) for name, score in causes)
+    elsewhere = CheckResult("extra", Status.FAIL, "", causes=(Cause("b", "seen", "mend", 90),))
+    own = CheckResult("missing", Status.FAIL, "", causes=made)
+    alignment = Alignment({}, Verdict.DIVERGED, "", (own, elsewhere))
+    assert named(alignment, {"check": "missing", "cause": "b"}) is expected
+
+
+def test_where_the_other_plant_makes_up_for_a_check_any_failed_one_will_do():
+    failed = CheckResult("counts", Status.FAIL, "", causes=(Cause("b", "seen", "mend", 80),))
+    passed = CheckResult("extra", Status.PASS, "")
+    alignment = Alignment({}, Verdict.DIVERGED, "", (passed, failed))
+    assert named(alignment, {"check": "extra", "cause": "b"})
+    assert not named(alignment, {"check": "extra", "cause": "c"})
+
+
+def test_an_edited_recording_is_of_as_many_forwards_as_the_checks_of_times_need():
+    forwards = split_forwards(mutation_edits.recorded())
+    assert [len(forward) for forward in forwards] == [69] * 20
+    checks = {c.name: c.status for c in judge(mutation_edits.lower_clocks()).checks}
+    assert checks["kernel latency"] is Status.PASS
+    assert checks["repeats"] is Status.PASS
+
+
+@pytest.mark.parametrize("module", [mutations, repeats, planted])
+def test_runs_on_a_gpu_record_as_many_forwards_as_the_checks_of_times_need(module):
+    assert module.FEWEST_FORWARDS == kernel_latency.FEWEST_FORWARDS
+    source = Path(module.__file__).read_text()
+    assert re.search(r"forwards ?= ?FEWEST_FORWARDS", source)

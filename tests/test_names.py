@@ -253,7 +253,7 @@ def test_tile_variants_are_one_family_and_different_kernels():
     other = "nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_TNT"
     assert family(NVJET) == family(other) == "nvjet_sm90_tst"
     assert apply([NVJET, other], SHIPPED)[0] == [NVJET, other]
-    assert family(FILL) == family(FILL_8) == "at::native::vectorized_elementwise_kernel"
+    assert family(FILL) == family(FILL_8) == "at::native::FillFunctor"
     assert family(CAT) == "at::native::{anon}::CatArrayBatchedCopy"
 
 

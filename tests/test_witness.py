@@ -294,7 +294,7 @@ def child_under(monkeypatch, done, report=None):
 
 def test_the_child_gets_the_case_and_nsys_the_options(monkeypatch):
     commands = child_under(monkeypatch, {"notes": ["n"]}, seen())
-    found = runner.run_witness(CASE, 5, NSYS)
+    found = runner.run_witness(CASE, 5, 20, NSYS)
     assert (found.problem, found.notes, len(found.lists)) == ("", ("n",), 4)
     (command,) = commands
     assert command[:2] == ["/opt/nsys", "profile"]
@@ -315,7 +315,7 @@ def test_the_child_gets_the_case_and_nsys_the_options(monkeypatch):
 )
 def test_what_goes_wrong_in_the_child_becomes_the_reason(monkeypatch, done, problem):
     child_under(monkeypatch, done)
-    assert problem in runner.run_witness(CASE, 5, NSYS).problem
+    assert problem in runner.run_witness(CASE, 5, 20, NSYS).problem
 
 
 def test_what_nsys_and_the_child_print_is_read(tmp_path):
@@ -366,7 +366,7 @@ def test_the_child_runs_each_list_in_a_region_that_names_it(monkeypatch):
     monkeypatch.setattr(witness_child, "capture", lambda _side: Graph())
     monkeypatch.setattr(witness_child, "warm_up_clocks", lambda side: entered.append("warm"))
     sides = Sides(*(Side(name, lambda: entered.append("call")) for name in SIDES))
-    options = Options("cpu", witness_child.WatchedBy(""), forwards=2)
+    options = Options("cpu", witness_child.WatchedBy(""), forwards=2, replays=2)
     assert witness_child.run_passes(sides, options) == []
     eager = [f"{PREFIX}mock eager", FORWARD, "call", FORWARD, "call"]
     replay = [f"{PREFIX}mock graph replay", FORWARD, "replay", FORWARD, "replay", "closed"]
@@ -385,7 +385,9 @@ def test_the_child_reports_any_error_in_its_status(tmp_path):
     status = tmp_path / "status.json"
     case = {**CASE.to_dict(), "op": "no such operator"}
     request = tmp_path / "request.json"
-    request.write_text(json.dumps({"case": case, "forwards": 1, "status": str(status)}))
+    request.write_text(
+        json.dumps({"case": case, "forwards": 1, "replays": 1, "status": str(status)})
+    )
     assert witness_child.main([str(request)]) == 1
     assert "no such operator" in json.loads(status.read_text())["error"]
     assert sorted(tmp_path.iterdir()) == [request, status]

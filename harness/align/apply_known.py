@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from harness.align.checks import CHECKS
-from harness.align.known import BOUNDED, MATCHED, Declaration
+import pyarrow as pa
+
+from harness.align.checks import kernel_latency
+from harness.align.coverage import Remade, covering
+from harness.align.declaration import NEEDS, OF_KERNELS, Declaration
+from harness.align.findings import findings
 from harness.align.model import CheckResult, KnownDifference, Status
 from harness.align.observation import Observation
-from harness.align.without import without_kernels
+from harness.align.reach import too_wide
+from harness.trace import Trace
 
-OF_KERNELS = frozenset(
-    {"names", "counts", "order", "missing", "extra", "launch", "graph", "repeats", "in layer"}
-)
-"""Checks that are made again without the declared kernels."""
-
-MET, NOT_MET, EXPIRED, OTHER_VERSIONS = "met", "not met", "expired", "other versions"
+MET, NOT_MET, NOT_NEEDED = "met", "not met", "not needed"
+EXPIRED, OTHER_VERSIONS, TOO_WIDE = "expired", "other versions", "too wide"
 
 
 def apply_known(
@@ -38,113 +37,118 @@ def apply_known(
         checks: the results.
         declared: from `read_known`; those of other cases are left out.
         case: fields of the case.
-        versions: of packages, by name.
+        versions: of packages, by name, with which both sides were recorded; of files those of
+            `harness.align.declaration.versions_of_all`.
         today: decides what has expired.
 
     Returns:
         The checks, and every declaration that concerns the case with its state.
     """
     mine = [one for one in declared if one.concerns(case)]
-    problems = {one.name: one.ended(today) or one.other_versions(versions) for one in mine}
-    holding = [one for one in mine if not problems[one.name]]
-    made = tuple(_with_known(check, holding, observed) for check in checks)
-    shown = tuple(_shown(one, problems[one.name], observed, checks, made, today) for one in mine)
-    return tuple(_reminded(check, mine, problems, observed) for check in made), shown
+    refused = _refused(mine, observed, versions, today)
+    remade = Remade(observed)
+    holding = [one for one in mine if one.name not in refused]
+    failed = [check for check in checks if check.status is Status.FAIL]
+    covered = {check.name: covering(check, holding, remade) for check in failed}
+    narrow = [one for one in mine if refused.get(one.name, ("",))[0] != TOO_WIDE]
+    made = tuple(
+        _reminded(check, narrow, refused, remade)
+        if not covered.get(check.name)
+        else _known(check, covered[check.name])
+        for check in checks
+    )
+    states = {one.name: _state(one, failed, covered, remade) for one in holding}
+    return made, tuple(_shown(one, *(refused | states)[one.name]) for one in mine)
 
 
-def _with_known(
-    check: CheckResult, declared: Sequence[Declaration], observed: Observation
-) -> CheckResult:
-    if check.status is not Status.FAIL:
-        return check
-    covering = _covering(check, declared, observed)
-    if not covering:
-        return check
+_State = tuple[str, str]
+"""One of the words above, and what a reader should know of it."""
+
+
+def _refused(
+    mine: Sequence[Declaration], observed: Observation, versions: Mapping[str, str], today: date
+) -> dict[str, _State]:
+    """State of each declaration that covers nothing, whatever failed."""
+    refused = {}
+    for one in mine:
+        if text := one.ended(today):
+            refused[one.name] = (EXPIRED, text)
+        elif text := one.other_versions(versions):
+            refused[one.name] = (OTHER_VERSIONS, text)
+    left = [one for one in mine if one.name not in refused]
+    wide = too_wide(left, *(set(_names(trace)) for trace in observed.lists))
+    return refused | {name: (TOO_WIDE, text) for name, text in wide.items()}
+
+
+def _known(check: CheckResult, covering: Sequence[Declaration]) -> CheckResult:
     names = ", ".join(one.name for one in covering)
     return replace(check, status=Status.KNOWN, reason=f"known ({names}): {check.reason}")
 
 
-def _covering(
-    check: CheckResult, declared: Sequence[Declaration], observed: Observation
-) -> list[Declaration]:
-    """The declarations that cover all of a failure; none where something is left."""
-    own = [one for one in declared if one.check == check.name]
-    if check.name in MATCHED:
-        patterns = [re.compile(text) for one in own for text in one.matching]
-        lines = failing_lines(check)
-        return own if lines and all(_matches(line, patterns) for line in lines) else []
-    if check.name in BOUNDED:
-        return [one for one in own if _within(check, one.most or 0.0)]
-    if own:
-        return own
-    kernels = [one for one in declared if one.kernel and _met(one, observed)]
-    if check.name not in OF_KERNELS or not kernels:
-        return []
-    again = CHECKS[check.name](without_kernels(observed, [one.kernel for one in kernels]))
-    return kernels if again.status is not Status.FAIL else []
-
-
-def failing_lines(check: CheckResult) -> list[str]:
-    """Everything that a check of `MATCHED` found, also what its details leave out."""
-    rows = [*check.data.get("tensors", ()), *check.data.get("weights", ())]
-    lines = [f"{row['submodule']} {row['what']}" for row in rows if not row["same"]]
-    return lines + [each["path"] for each in check.data.get("differences", ())]
-
-
-def _matches(line: str, patterns: Sequence[re.Pattern[str]]) -> bool:
-    return any(pattern.fullmatch(line) for pattern in patterns)
-
-
-def _within(check: CheckResult, most: float) -> bool:
-    interval = check.data.get("ci95") or (math.inf,)
-    return all(abs(bound - 1) <= most for bound in interval)
-
-
-def _met(declared: Declaration, observed: Observation) -> bool:
-    pattern = re.compile(declared.kernel)
-    return any(pattern.search(key) for keys in observed.keys for key in keys)
-
-
-def _shown(
-    one: Declaration, problem: str, observed: Observation, before: Sequence[CheckResult],
-    after: Sequence[CheckResult], today: date,
-) -> KnownDifference:  # fmt: skip
-    state = NOT_MET
-    if problem:
-        state = EXPIRED if one.ended(today) else OTHER_VERSIONS
-    elif any(_covers(one, check, observed) for check in _turned(before, after)):
-        state = MET
-    return KnownDifference(
-        one.name,
-        one.check or f"kernel {one.kernel}",
-        one.reason,
-        one.effect,
-        one.expires.isoformat() if one.expires else "",
-        state,
-        problem or ("" if state == MET else "nothing that it covers failed here"),
-    )
-
-
-def _turned(before: Sequence[CheckResult], after: Sequence[CheckResult]) -> list[CheckResult]:
-    """The failures, as they were, that became known."""
-    pairs = zip(before, after, strict=True)
-    return [old for old, new in pairs if old.status is not new.status]
-
-
-def _covers(one: Declaration, check: CheckResult, observed: Observation) -> bool:
-    """Whether a declaration had a part in covering a failure."""
-    if one.check:
-        return one.check == check.name
-    return check.name in OF_KERNELS and _met(one, observed)
-
-
 def _reminded(
-    check: CheckResult, declared: Sequence[Declaration], problems: Mapping[str, str],
-    observed: Observation,
-) -> CheckResult:  # fmt: skip
+    check: CheckResult,
+    declared: Sequence[Declaration],
+    refused: Mapping[str, _State],
+    remade: Remade,
+) -> CheckResult:
     """A failure that an ended declaration once covered says so."""
-    if check.status is not Status.FAIL:
+    if check.status is not Status.FAIL or not refused:
         return check
-    ended = [one for one in declared if problems[one.name]]
-    said = [f"{one.name}: {problems[one.name]}" for one in _covering(check, ended, observed)]
+    once = [one for one in covering(check, declared, remade) if one.name in refused]
+    said = [f"{one.name}: {refused[one.name][1]}" for one in once]
     return replace(check, reason="; ".join([check.reason, *said])) if said else check
+
+
+def _state(
+    one: Declaration,
+    failed: Sequence[CheckResult],
+    covered: Mapping[str, Sequence[Declaration]],
+    remade: Remade,
+) -> _State:
+    """Of a declaration that holds: whether it had a part in what became known."""
+    if any(one in parts for parts in covered.values()):
+        return MET, ""
+    found = [check.name for check in failed if _names_part(one, check, remade)]
+    if not found:
+        return NOT_NEEDED, "nothing it names was found"
+    left = [name for name in found if not covered[name]]
+    if left:
+        return NOT_MET, f"{', '.join(left)} failed by more than what is declared"
+    return NOT_NEEDED, "other declarations cover what it names"
+
+
+def _names_part(one: Declaration, check: CheckResult, remade: Remade) -> bool:
+    """Whether a declaration names something of a failure."""
+    if one.is_presence and check.name in OF_KERNELS:
+        return _launched_otherwise(one, check, remade.observed)
+    if one.check != check.name:
+        return False
+    if check.name == kernel_latency.NAME:
+        return any(one.finds(name) for name, _, _ in remade.slow)
+    if NEEDS[check.name] == "matching":
+        return any(one.matches(*each) for each in findings(check))
+    return check.name != "launch" or _launched(one, remade.observed)
+
+
+def _launched_otherwise(one: Declaration, check: CheckResult, observed: Observation) -> bool:
+    """Whether its kernels stand where two lists differ; of checks that compare other lists than
+    those of mock and reference, whether they were launched."""
+    if check.name in ("repeats", "graph", "overlap", "in layer"):
+        return _launched(one, observed)
+    return any(one.finds(key) for each in observed.changes for key in (*each.gone, *each.new))
+
+
+def _launched(one: Declaration, observed: Observation) -> bool:
+    traces = [trace for side in observed.sides for trace in side.traces]
+    return any(one.finds(name) for trace in traces for name in _names(trace))
+
+
+def _names(trace: Trace) -> list[str]:
+    """The different raw names."""
+    names = trace.activities["name"].cast(pa.string()).unique().to_pylist()
+    return [name for name in names if name is not None]
+
+
+def _shown(one: Declaration, state: str, message: str) -> KnownDifference:
+    until = one.expires.isoformat() if one.expires else ""
+    return KnownDifference(one.name, one.concern, one.reason, one.effect, until, state, message)

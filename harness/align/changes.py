@@ -1,12 +1,16 @@
 """Edits with names: what the mock leaves out, adds or replaces, in which region, between what.
 
-The same edit in every layer is one change with a count.
+The same edit in every layer is one change with a count, also where each layer has a region of its
+own (``model.layers.7.self_attn``): regions that differ only in numbers are one, shown with ``*``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from harness.align.pairs import Pairing
 from harness.align.script import Edit
@@ -16,6 +20,9 @@ from harness.trace.schema import OUTSIDE, OUTSIDE_NAME
 
 EDGE = ""
 """Stands for the neighbour of what begins or ends a list."""
+
+# a number that is a part by itself: not the 2 of h2d, nor that of fc2, which is another submodule
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])")
 
 MOST_SHOWN = 3
 """Names of one change that a line shows."""
@@ -29,7 +36,8 @@ class Change:
         gone: identity keys that the mock lacks.
         new: identity keys that it has there.
         related: positions in ``new`` and ``gone`` of other kernels of one family.
-        region: innermost region of the first launch; empty where it is not known.
+        region: innermost region of the first launch; empty where it is not known; ``*`` in place of
+            numbers that differ between the places.
         before, after: the launches of both lists around it; `EDGE` at an end.
         position: in the reference, of the first that is folded into this.
         times: how many places differ in just this way.
@@ -81,9 +89,12 @@ def changes(pairing: Pairing, mock: Regions, reference: Regions) -> list[Change]
     """
     folded: dict[Change, Change] = {}
     for found in _all(pairing, mock, reference):
-        key = replace(found, position=0)
-        first = folded.get(key)
-        folded[key] = found if first is None else replace(first, times=first.times + 1)
+        anywhere = _NUMBER.sub("*", found.region)
+        key = replace(found, position=0, region=anywhere)
+        first = folded.get(key, found)
+        times = first.times + (key in folded)
+        region = first.region if first.region == found.region else anywhere
+        folded[key] = replace(first, times=times, region=region)
     return list(folded.values())
 
 
@@ -96,7 +107,11 @@ def region_names(trace: Trace) -> list[str]:
     rows = zip(trace.regions["id"].to_pylist(), trace.regions["name"].to_pylist(), strict=True)
     names: dict[int | None, str] = {number: name or "" for number, name in rows}
     names.setdefault(OUTSIDE, OUTSIDE_NAME)
-    return [names.get(number, "") for number in trace.activities["region"].to_pylist()]
+    column = trace.activities["region"].combine_chunks().dictionary_encode(null_encoding="encode")
+    # One text per region that all its launches share: a million launches have few regions.
+    distinct = np.array([names.get(number, "") for number in column.dictionary.to_pylist()], object)
+    found: list[str] = distinct[column.indices.to_numpy()].tolist()
+    return found
 
 
 def _all(pairing: Pairing, mock: Regions, reference: Regions) -> Iterator[Change]:

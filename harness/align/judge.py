@@ -9,6 +9,8 @@ from harness.align.model import CheckResult, KernelRow, Status, Verdict
 from harness.align.observation import Observation
 from harness.align.table import kernel_table
 
+NOTHING = "not made: there is nothing to compare"
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -28,8 +30,7 @@ def judge(observed: Observation) -> Judgement:
     made = checks_of(observed)
     silent = _silence(observed)
     if silent:
-        reason = f"not made: {silent}"
-        checks = tuple(CheckResult(name, Status.SKIPPED, reason) for name in made)
+        checks = tuple(CheckResult(name, Status.SKIPPED, NOTHING) for name in made)
         if observed.losses:
             text = f"{silent}; the records are not complete: {'; '.join(observed.losses)}"
             return Judgement(Verdict.INVALID_CAPTURE, text, checks, ())
@@ -66,10 +67,12 @@ def verdict_of(observed: Observation, checks: tuple[CheckResult, ...]) -> tuple[
     if open_ones:
         text = f"{', '.join(open_ones)} undecided; {_named(checks, open_ones[0])}"
         return Verdict.INCONCLUSIVE, text
-    done = sum(result.status in (Status.PASS, Status.KNOWN) for result in checks)
+    done = sum(result.status is Status.PASS for result in checks)
+    declared = [result.name for result in checks if result.status is Status.KNOWN]
+    known = f", known differences: {', '.join(declared)}" if declared else ""
     left = [result.name for result in checks if result.status is Status.SKIPPED]
     skipped = f", skipped: {', '.join(left)}" if left else ""
-    return Verdict.ALIGNED, f"{done} of {len(checks)} checks pass{skipped}"
+    return Verdict.ALIGNED, f"{done} of {len(checks)} checks pass{known}{skipped}"
 
 
 def _named(checks: tuple[CheckResult, ...], name: str) -> str:

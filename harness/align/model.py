@@ -64,14 +64,16 @@ class Cause:
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """A declared difference that was met, or one that has expired.
+    """A declared difference that concerns the case, and what came of it.
 
     Attributes:
         name: as declared.
-        check: of the check that it concerns.
+        check: the check or kernels that it concerns, with its bounds.
         reason, effect: why it is there, and what it does to numbers that are modelled on the mock.
         expires: last day (ISO 8601) on which it holds; empty where only versions limit it.
-        state: ``met``, ``not met``, ``expired``, or ``other versions``.
+        state: ``met``: a failure became known by it; ``not met``: more failed than it covers;
+            ``not needed``: nothing that it names was found, so that it can go; ``expired``, ``other
+            versions``, ``too wide``: it covered nothing, whatever failed.
         message: what a reader should know of the state.
     """
 

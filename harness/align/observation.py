@@ -147,6 +147,8 @@ class Observation:
     def matching(self) -> list[StreamPair]:
         """Which launches stand for each other: by stream, or in the merged order where that
         matches more (the same kernels on other streams)."""
+        if len(self.streams) == 1:
+            return self.streams
         by_stream = sum(1 for pair in self.streams for _ in pair.pairing.exact())
         merged = sum(1 for _ in self.merged.pairing.exact())
         return self.streams if by_stream >= merged else [self.merged]

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from harness.align.script import Edit, edits, kept, numbered
+import numpy as np
+
+from harness.align.script import Edit, Ints, edits, kept, numbered
 from harness.names import family
 
 _family = lru_cache(maxsize=65536)(family)
@@ -31,6 +33,14 @@ class Pairing:
         for start, new_start, length in kept(self.edits, len(self.reference), len(self.mock)):
             for offset in range(length):
                 yield new_start + offset, start + offset
+
+    def exact_positions(self) -> tuple[Ints, Ints]:
+        """What `exact` yields as two arrays of one length: of the mock, of the reference."""
+        stretches = list(kept(self.edits, len(self.reference), len(self.mock)))
+        mock = [np.arange(new, new + length) for _, new, length in stretches]
+        reference = [np.arange(start, start + length) for start, _, length in stretches]
+        none = [np.empty(0, np.int64)]
+        return np.concatenate([*none, *mock]), np.concatenate([*none, *reference])
 
     @cached_property
     def related(self) -> tuple[tuple[int, int], ...]:

@@ -1,18 +1,29 @@
 """The launches of two Traces, stream by stream.
 
-Stream ids differ between any two runs, and which of two streams launches first is a race, so
+A stream is one of a process, a device and a context: ids alone repeat. They differ between any two
+runs, and which of two streams launches first is a race, so
 streams are paired by what they launch: first those with equal sequences, the rest in the order in
 which they first launch something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import pyarrow as pa
+
 from harness.align.pairs import Pairing, pair_lists
+from harness.align.script import Ints
 from harness.trace import Trace
+
+DEVICE = ("process", "device")
+"""Columns that say which card ran an activity: processes may number cards by themselves."""
+
+STREAM = (*DEVICE, "context", "stream")
+"""Columns that say which stream did: ids of streams repeat on other cards and in other contexts."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,8 @@ class StreamPair:
 
     mock: tuple[str, ...]
     reference: tuple[str, ...]
-    mock_rows: tuple[int, ...]
-    reference_rows: tuple[int, ...]
+    mock_rows: Sequence[int]
+    reference_rows: Sequence[int]
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -45,6 +56,14 @@ class StreamPair:
         for one, other in self.pairing.exact():
             yield self.mock_rows[one], self.reference_rows[other]
 
+    def matched_columns(self) -> tuple[Ints, Ints]:
+        """What `matched_rows` yields as two arrays of one length, for long lists."""
+        one, other = self.pairing.exact_positions()
+        mock, reference = (
+            np.asarray(rows, np.int64) for rows in (self.mock_rows, self.reference_rows)
+        )
+        return mock[one], reference[other]
+
     def related_rows(self) -> Iterator[tuple[int, int]]:
         """The same of other kernels of one family that stand in one place."""
         for one, other in self.pairing.related:
@@ -54,8 +73,7 @@ class StreamPair:
 def merged_streams(mock_keys: list[str], reference_keys: list[str]) -> StreamPair:
     """All launches in the order in which they began, whatever their streams."""
     mock, reference = tuple(mock_keys), tuple(reference_keys)
-    rows = (tuple(range(len(mock))), tuple(range(len(reference))))
-    return StreamPair(mock, reference, *rows)
+    return StreamPair(mock, reference, range(len(mock)), range(len(reference)))
 
 
 def pair_streams(
@@ -65,32 +83,46 @@ def pair_streams(
     ours, theirs = _by_stream(mock, mock_keys), _by_stream(reference, reference_keys)
     pairs = []
     for stream in list(ours):
-        twin = next((other for other in theirs if _keys(other) == _keys(stream)), None)
+        twin = next((other for other in theirs if other.keys == stream.keys), None)
         if twin is not None:
             pairs.append(_pair(stream, twin))
             ours.remove(stream)
             theirs.remove(twin)
     for at in range(max(len(ours), len(theirs))):
-        one = ours[at] if at < len(ours) else []
-        pairs.append(_pair(one, theirs[at] if at < len(theirs) else []))
+        one = ours[at] if at < len(ours) else _Stream((), ())
+        pairs.append(_pair(one, theirs[at] if at < len(theirs) else _Stream((), ())))
     return pairs
 
 
-_Stream = list[tuple[int, str]]
+def place_numbers(activities: pa.Table, columns: Sequence[str] = STREAM) -> Ints:
+    """Which stream, or device, each activity ran on: numbers from 0 in the order of first use.
+
+    Args:
+        activities: of a Trace.
+        columns: whose values together tell one place from another; null is a value.
+    """
+    numbers = np.zeros(len(activities), np.int64)
+    for name in columns:
+        values = activities[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        numbers = numbers * len(values.dictionary) + values.indices.to_numpy()
+        numbers = pa.array(numbers).dictionary_encode().indices.to_numpy().astype(np.int64)
+    return numbers
+
+
+@dataclass(frozen=True)
+class _Stream:
+    keys: tuple[str, ...]
+    rows: Sequence[int]
 
 
 def _by_stream(trace: Trace, keys: list[str]) -> list[_Stream]:
-    streams: dict[int | None, _Stream] = {}
-    columns = zip(trace.activities["stream"].to_pylist(), keys, strict=True)
-    for row, (stream, key) in enumerate(columns):
-        streams.setdefault(stream, []).append((row, key))
-    return list(streams.values())
-
-
-def _keys(stream: _Stream) -> tuple[str, ...]:
-    return tuple(key for _, key in stream)
+    numbers = place_numbers(trace.activities)
+    count = int(numbers.max(initial=-1)) + 1
+    if count == 1:
+        return [_Stream(tuple(keys), range(len(keys)))]
+    rows = [tuple(np.flatnonzero(numbers == number).tolist()) for number in range(count)]
+    return [_Stream(tuple(keys[row] for row in each), each) for each in rows]
 
 
 def _pair(mock: _Stream, reference: _Stream) -> StreamPair:
-    rows = [tuple(row for row, _ in stream) for stream in (mock, reference)]
-    return StreamPair(_keys(mock), _keys(reference), rows[0], rows[1])
+    return StreamPair(mock.keys, reference.keys, mock.rows, reference.rows)

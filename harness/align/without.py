@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from harness.align.observation import Observation, SideObservation
 from harness.measure.model import GraphTopology
+from harness.names import identity_keys
 from harness.trace import Trace
 
 
 def without_kernels(observed: Observation, patterns: Sequence[str]) -> Observation:
-    """Both sides and the running layer without what one of these expressions finds in a raw name.
+    """Both sides and the running layer without what one of these expressions finds in an identity.
 
     Times, tensors and outputs stay as they were observed.
     """
@@ -41,8 +42,7 @@ def _side(side: SideObservation, pattern: re.Pattern[str]) -> SideObservation:
 def _trace(trace: Trace | None, pattern: re.Pattern[str]) -> Trace | None:
     if trace is None:
         return None
-    names = trace.activities["name"].cast(pa.string()).to_pylist()
-    kept = pa.array([name is None or not pattern.search(name) for name in names], pa.bool_())
+    kept = pa.array([not pattern.search(key) for key in identity_keys(trace)], pa.bool_())
     return replace(trace, activities=trace.activities.filter(kept))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,37 @@ import numpy as np
 import pyarrow as pa
 
 from harness.align.forwards import FORWARD, split_forwards
+from harness.align.model import Cause
+from harness.compare.occurrences import BY_REGION, chosen
 from harness.compare.recording import OPERATOR
-from harness.errors import NoSignalError
-from harness.locate.find import Request, locate
-from harness.locate.model import REGION, Located, Occurrence
+from harness.errors import HarnessError, NoSignalError
+from harness.locate import Located, Request, locate
 from harness.trace import Trace, regions_table
 from harness.trace.schema import ACTIVITIES
+from ops.spec import OpSpec
 
-ENDS = (
-    "where the operator begins and ends in the model is told by the mock's own list: what the mock "
-    "lacks before its first launch or after its last is not seen; name its --region to see it"
-)
+LOOK = "look with python -m harness.locate, or name it with --region, --pattern, --score"
 
 
-def as_forwards(trace: Trace, what: str, path: Path) -> Trace:
-    """A Trace whose forwards are in regions; one without such regions is one forward.
+@dataclass(frozen=True, eq=False)
+class ReferenceFound:
+    """The reference out of a file.
 
-    Raises:
-        NoSignalError: it holds no launch.
+    Attributes:
+        forwards: of the operator, each in a region ``forward``; None where it was not located.
+        missing: why not, and what to do.
+        notes: how they were chosen.
+        causes: why it may not be there.
     """
-    if not len(trace):
-        raise NoSignalError(
-            f"the {what} {path} holds no launch", fix="pass the Trace of an operator that ran"
-        )
+
+    forwards: Trace | None
+    missing: str = ""
+    notes: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+
+def as_forwards(trace: Trace) -> Trace:
+    """A Trace whose forwards are in regions; one without such regions is one forward."""
     return trace if split_forwards(trace) else forwards_of([range(len(trace))], trace)
 
 
@@ -51,48 +58,97 @@ def forwards_of(parts: Sequence[Sequence[int]], trace: Trace) -> Trace:
 
 
 def reference_forwards(
-    trace: Trace, mock: Trace, request: Request, path: Path
-) -> tuple[Trace, tuple[str, ...]]:
-    """The reference's forwards, located first where the file is of a whole model."""
-    if split_forwards(trace):
-        inside = trace.in_region(OPERATOR)
-        return as_forwards(inside if len(inside) else trace, "reference", path), ()
-    found = locate(trace, replace(request, mock=mock))
-    if not found.found:
-        raise NoSignalError(
-            f"the operator was not located in {path} by {found.method}: {found.reason}",
-            fix="look with python -m harness.locate, or name it with --region, --pattern, --score",
-        )
-    chosen, left = _one_phase(_steady(found))
-    text = (
-        f"the reference is {len(chosen)} of {len(found.occurrences)} occurrences located in "
-        f"{path.name} by {found.method} ({found.because}){left}"
-    )
-    ends = (ENDS,) if found.method != REGION else ()
-    return forwards_of([one.rows for one in chosen], trace), (text, *ends, *found.notes)
+    trace: Trace,
+    mock: Trace,
+    request: Request,
+    path: Path,
+    *,
+    op: OpSpec | None = None,
+    alone: bool = False,
+) -> ReferenceFound:
+    """The reference's forwards, located first where the file is of a whole model.
 
+    What ``request`` names (a region, patterns) is always located, and so is the mock in a Trace
+    without forwards. Forwards that are longer than the mock's are searched as well
+    (`_whole_model`).
 
-def _steady(found: Located) -> list[Occurrence]:
-    """The occurrences of steady steps; without any, those in a step; else all."""
-    for states in (("steady",), ("steady", "warm-up", "unknown")):
-        kept = [one for one in found.occurrences if one.state in states]
-        if kept:
-            return kept
-    return list(found.occurrences)
+    Args:
+        trace: the reference's file.
+        mock: forwards of the mock.
+        request: what the user named to search by; its mock is set here.
+        path: of the reference, for the reader.
+        op: searched for by its region and kernels, where ``request`` names none.
+        alone: the Trace is known to hold nothing but the operator.
 
-
-def _one_phase(found: list[Occurrence]) -> tuple[list[Occurrence], str]:
-    """Those of the phase with the better scores (median), and what was left out.
-
-    Prefill and decode share most of their small kernels, so that a mock of one may be located in
-    the other too. Within a phase nothing is chosen by its score, which would hide differences.
+    Raises:
+        InputError: the model has no such region, or the mock ran on several devices.
     """
-    phases: dict[str, list[float]] = {}
-    for one in found:
-        phases.setdefault(one.phase, []).append(one.score or 0.0)
-    medians = {phase: statistics.median(scores) for phase, scores in phases.items()}
-    best = max(medians, key=lambda phase: medians[phase])
-    others = [phase for phase in phases if phase != best]
-    left = ", ".join(f"{len(phases[one])} in {one} score {medians[one]:.2f}" for one in others)
-    kept = [one for one in found if one.phase == best]
-    return kept, f"; left out: {left}, against {medians[best]:.2f} in {best}" if left else ""
+    if not len(trace) or not len(mock):  # nothing to look in, or for: the verdict says so
+        return ReferenceFound(as_forwards(trace))
+    asked = bool(request.region or request.patterns)
+    request = _with_op(replace(request, mock=mock), op)
+    if asked or not split_forwards(trace):
+        return _located(trace, request, path)
+    inside = trace.in_region(OPERATOR)
+    if len(inside):
+        note = f"the reference is what the regions {OPERATOR!r} of {path.name} launched"
+        return ReferenceFound(inside, notes=(note,))
+    return ReferenceFound(trace) if alone else _whole_model(trace, request, path)
+
+
+def _with_op(request: Request, op: OpSpec | None) -> Request:
+    """With the operator's usual region, and its kernels where none were named."""
+    if op is None:
+        return request
+    usual = request.usual_region or (f"*{op.submodule}" if op.submodule else None)
+    patterns = request.patterns or op.kernel_patterns
+    return replace(request, usual_region=usual, patterns=patterns)
+
+
+def _located(trace: Trace, request: Request, path: Path) -> ReferenceFound:
+    try:
+        found = locate(trace, request)
+    except NoSignalError as error:
+        return ReferenceFound(None, f"the operator was not located in {path}: {error}")
+    if not found.found:
+        missing = f"the operator was not located in {path} by {found.method}: {found.reason}; "
+        causes = tuple(getattr(found, "causes", ()))
+        return ReferenceFound(None, missing + LOOK, found.notes, causes)
+    return _occurrences(found, trace, path)
+
+
+def _occurrences(found: Located, trace: Trace, path: Path) -> ReferenceFound:
+    kept, notes = chosen(found, path)
+    return ReferenceFound(forwards_of([one.rows for one in kept], trace), notes=notes)
+
+
+def _whole_model(trace: Trace, request: Request, path: Path) -> ReferenceFound:
+    """What is located inside forwards, or the forwards themselves, and a note that says which.
+
+    A forward may be that of a whole model or of the operator alone. It is of a model where regions
+    of the operator lie in it, or where it holds the mock's list several times. One that holds it
+    once may as well be the operator with launches that the mock lacks at an end; then the forwards
+    are compared, so that nothing that the mock lacks is hidden.
+    """
+    assert request.mock is not None
+    forwards = [len(one) for one in split_forwards(trace) if len(one)]
+    mine = max(len(one) for one in split_forwards(request.mock))
+    whole = f"the reference is the whole of {len(forwards)} forwards in {path.name}"
+    if not forwards or max(forwards) <= mine:
+        return ReferenceFound(trace, notes=(f"{whole}, no longer than the mock's",))
+    lengths = f"{max(forwards)} launches against {mine} of the mock"
+    try:
+        found = locate(trace, request)
+    except HarnessError as error:
+        return ReferenceFound(trace, notes=(f"{whole} ({lengths}), not searched: {error}",))
+    if found.method == BY_REGION and found.found:
+        return _occurrences(found, trace, path)
+    if len(found.occurrences) >= 2 * len(forwards):
+        return _occurrences(found, trace, path)
+    where = (
+        "hold the mock's list once: the operator alone, or a model of one layer"
+        if found.found
+        else f"do not hold the mock's list ({found.reason})"
+    )
+    note = f"{whole} ({lengths}), which {where}; if it is a model, name the operator's --region"
+    return ReferenceFound(trace, notes=(note,))

@@ -16,7 +16,6 @@ from harness.compare.files import compare_files
 from harness.compare.options import Options
 from harness.compare.output import prepare_folder, write_case
 from harness.errors import InputError
-from harness.locate.command import patterns_of
 from harness.locate.find import MINIMUM_SCORE, Request
 from harness.output import printed
 from harness.report.evidence import evidence, evidence_json
@@ -103,12 +102,11 @@ def compare_given(
             raise InputError(f"--out {out} holds the files to compare", fix="name another folder")
     op = operator(op_name) if op_name else None
     request = Request(
-        patterns=patterns_of(op, given["pattern"]),
+        patterns={pattern: pattern for pattern in given["pattern"]},
         region=given["region"],
-        usual_region=f"*{op.submodule}" if op and op.submodule else None,
         minimum=given["score"],
     )
-    compared = compare_files(mock, reference, options, request)
+    compared = compare_files(mock, reference, options, request, op)
     if out is not None:
         write_case(compared, out)
     if as_json:

@@ -72,8 +72,10 @@ def _operator(case: Mapping[str, Any]) -> OpSpec | None:
 
 
 def _dimensions(op: OpSpec | None, case: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of the reference that rules read: heads of one rank, index_topk."""
+    """Sizes of the reference that rules read: index_topk, and heads of one rank where tp is known
+    (two files without the evidence of their run do not tell it)."""
     if op is None or op.heads not in op.dimensions:
         return {}
-    heads = int(op.dimensions[op.heads]) // int(case.get("tp") or 1)
-    return {"heads": heads, "index_topk": op.dimensions.get("index_topk")}
+    found = {"index_topk": op.dimensions.get("index_topk")}
+    tp = case.get("tp")
+    return found if not tp else {"heads": int(op.dimensions[op.heads]) // int(tp), **found}

@@ -35,7 +35,8 @@ class Options:
         tolerance: for the latency ratio, as a fraction.
         required: names of checks that may not be skipped.
         equivalences: declared classes of names that count as the same.
-        forwards: forwards recorded per side and mode.
+        forwards: eager forwards recorded per side.
+        replays: of each side's graph that are recorded; what a kernel's noise is told from.
         instances: of each side that are timed, where the adapter can build more than one; None
             times 2, and more where allocations are what keeps the ratio undecided.
         cache: ``warm`` or ``cold``.
@@ -55,6 +56,7 @@ class Options:
     required: frozenset[str] = frozenset()
     equivalences: tuple[EquivalenceClass, ...] = ()
     forwards: int = 5
+    replays: int = 20
     instances: int | None = None
     cache: CacheKind = "warm"
     time_budget: float = TIME_BUDGET_S

@@ -12,8 +12,8 @@ import click
 
 from harness.align.apply_known import EXPIRED
 from harness.align.model import Status
+from harness.compare.conclude import WITNESS, Compared
 from harness.compare.options import Options
-from harness.compare.pipeline import WITNESS, Compared
 from harness.errors import HarnessError, InputError
 from harness.report.environment import environment
 from harness.report.evidence import verify_evidence, write_evidence
@@ -127,7 +127,10 @@ def finished(folder: Path, case: Case, options: Options) -> dict[str, Any] | Non
 def _declared(found: dict[str, Any]) -> list[tuple[str, ...]]:
     """The declared differences of an earlier run, and which had expired."""
     return sorted(
-        (one["name"], one["reason"], one["effect"], one["expires"], str(one["state"] == EXPIRED))
+        (
+            *(one[field] for field in ("name", "check", "reason", "effect", "expires")),
+            str(one["state"] == EXPIRED),
+        )
         for one in found.get("known", ())
     )
 
@@ -137,7 +140,14 @@ def _asked(options: Options, case: Case) -> list[tuple[str, ...]]:
     today = datetime.now(UTC).date()
     mine = [one for one in options.known if one.concerns(case.to_dict())]
     return sorted(
-        (one.name, one.reason, one.effect, str(one.expires or ""), str(bool(one.ended(today))))
+        (
+            one.name,
+            one.concern,
+            one.reason,
+            one.effect,
+            str(one.expires or ""),
+            str(bool(one.ended(today))),
+        )
         for one in mine
     )
 

@@ -56,7 +56,7 @@ def record_eager(side: Side, options: Options, *, inside: bool = False) -> Trace
 def record_replays(graph: CapturedGraph, options: Options) -> Trace:
     """Record some replays, each in a region ``forward``."""
     with options.recorder.record() as recording:
-        for _ in range(options.forwards):
+        for _ in range(options.replays):
             with region(FORWARD):
                 graph.replay()
     return recording.trace

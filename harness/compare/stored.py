@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,10 @@ def stored_beside(path: Path, trace: Trace) -> Stored:
     mode = "eager" if path.name.endswith(".eager.parquet") else "replay"
     side = document.get("sides", {}).get(label) or {}
     listed = side.get(mode) or side.get("eager") or {}
-    names = [row["identity"] for row in listed.get("activities", ())]
+    try:
+        names = [row["identity"] for row in listed.get("activities", ())]
+    except KeyError as error:
+        return Stored(path.parent, label, None, _older(error))
     forwards = split_forwards(trace)
     last = forwards[-1] if forwards else None
     if last is not None and label == "in layer":
@@ -83,23 +87,44 @@ def stored_pair(mock: Stored, reference: Stored, tolerance: float) -> StoredPair
             return StoredPair(None, f"no measurement of the {what}: {one.problem}")
     assert mock.document is not None
     assert reference.document is not None
+    case = mock.document.get("case")
     if mock.folder.resolve() != reference.folder.resolve():
         text = f"timed in two runs, not interleaved{_medians(mock, reference)}"
-        return StoredPair(None, text, case=mock.document["case"])
+        return StoredPair(None, text, case=case)
     if (mock.label, reference.label) != ("mock", "reference"):
         text = f"the run timed mock and reference, not {mock.label} and {reference.label}"
-        return StoredPair(None, text, case=mock.document["case"])
-    return _pair(mock.document, tolerance)
+        return StoredPair(None, text, case=case)
+    try:
+        return _pair(mock.document, case, tolerance)
+    except (KeyError, TypeError) as error:
+        return StoredPair(None, _older(error), case=case)
+
+
+def _older(error: KeyError | TypeError) -> str:
+    """Why evidence cannot be used whose fields are not those of this version: half a measurement
+    would be judged as if it were a whole one."""
+    if isinstance(error, KeyError):
+        return f"the evidence is of an older version: no {error}"
+    return f"the evidence is of another version: {error}"
 
 
 def _medians(mock: Stored, reference: Stored) -> str:
-    found = [(one.label, _measurement(one.document or {}, one.label)) for one in (mock, reference)]
-    shown = [f"{label} {one.median_ms:.4f} ms" for label, one in found if one is not None]
+    """Medians of two runs, as far as their evidence tells them."""
+    shown = []
+    for one in (mock, reference):
+        found = _stored_measurement(one.document or {}, one.label)
+        if found and found.get("samples_ms"):
+            shown.append(f"{one.label} {statistics.median(found['samples_ms']):.4f} ms")
     return f" ({', '.join(shown)})" if shown else ""
 
 
+def _stored_measurement(document: Mapping[str, Any], label: str) -> Mapping[str, Any] | None:
+    side: Mapping[str, Any] = document.get("sides", {}).get(label) or {}
+    return side.get("measurement")
+
+
 def _measurement(document: Mapping[str, Any], label: str) -> Measurement | None:
-    found = (document.get("sides", {}).get(label) or {}).get("measurement")
+    found = _stored_measurement(document, label)
     if not found:
         return None
     return Measurement(
@@ -112,13 +137,15 @@ def _measurement(document: Mapping[str, Any], label: str) -> Measurement | None:
     )
 
 
-def _pair(document: Mapping[str, Any], tolerance: float) -> StoredPair:
+def _pair(
+    document: Mapping[str, Any], case: Mapping[str, Any] | None, tolerance: float
+) -> StoredPair:
     checks = {check["name"]: check for check in document["checks"]}
     latency, conditions = checks["latency"], checks["conditions"]
     mock, reference = (_measurement(document, label) for label in ("mock", "reference"))
     data = latency["data"]
     if mock is None or reference is None or data.get("ratio") is None:
-        return StoredPair(None, f"not timed: {latency['reason']}", case=document["case"])
+        return StoredPair(None, f"not timed: {latency['reason']}", case=case)
     floor = data["floor"]
     # a decision was made against one tolerance; against another the interval decides
     same = data["tolerance"] == tolerance
@@ -143,4 +170,4 @@ def _pair(document: Mapping[str, Any], tolerance: float) -> StoredPair:
         levels=(data["levels"][0], data["levels"][1]),
     )
     state = Conditions(**conditions["data"]) if conditions["data"] else None
-    return StoredPair(pair, "", state, document["case"])
+    return StoredPair(pair, "", state, case)

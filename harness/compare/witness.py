@@ -49,12 +49,13 @@ def find_validator(device: str, recorder: str) -> Program:
     return find_nsys()
 
 
-def run_witness(case: Case, forwards: int, program: Program) -> Witness:
+def run_witness(case: Case, forwards: int, replays: int, program: Program) -> Witness:
     """Build a case in a child process under nsys, run it as the live recording does, read it.
 
     Args:
         case: with the framework that was chosen.
-        forwards: recorded per side and mode.
+        forwards: recorded eagerly of each side.
+        replays: recorded of each side's graph.
         program: nsys.
 
     Returns:
@@ -62,14 +63,14 @@ def run_witness(case: Case, forwards: int, program: Program) -> Witness:
     """
     with tempfile.TemporaryDirectory(prefix="harness-witness-") as folder:
         try:
-            return _run(Path(folder), case, forwards, program)
+            return _run(Path(folder), case, {"forwards": forwards, "replays": replays}, program)
         except HarnessError as error:
             return Witness(str(program), problem=str(error))
 
 
-def _run(folder: Path, case: Case, forwards: int, program: Program) -> Witness:
+def _run(folder: Path, case: Case, counts: dict[str, int], program: Program) -> Witness:
     request, status = folder / "request.json", folder / "status.json"
-    asked = {"case": case.to_dict(), "forwards": forwards, "status": str(status)}
+    asked = {"case": case.to_dict(), **counts, "status": str(status)}
     request.write_text(json.dumps(asked))
     report = folder / "witness"
     command = [program.path, "profile", *TRACING, f"--output={report}"]

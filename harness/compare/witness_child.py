@@ -127,14 +127,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _run(request: dict[str, Any]) -> list[str]:
-    from harness.compare.pipeline import Job
+    from harness.compare.job import Job
     from ops.registry import adapter, operator
 
     case = Case(**request["case"])
     job = Job(operator(case.op), case, adapter(case.framework))
     sides = job.build("cuda")
     try:
-        options = Options("cuda", WatchedBy(""), forwards=request["forwards"])
+        options = Options(
+            "cuda", WatchedBy(""), forwards=request["forwards"], replays=request["replays"]
+        )
         return run_passes(sides, options)
     finally:
         sides.close()

@@ -9,64 +9,24 @@ nothing. Of occurrences that share launches the one with the better score stays.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from harness.locate.infix import Coder, closest, parts
 from harness.locate.launches import Ints, Launches, by_stream
-
-
-@dataclass(frozen=True, eq=False)
-class Match:
-    """Launches of one device that are the mock's, a few edits aside.
-
-    Attributes:
-        places: into the arrays of the device's `Launches`, ascending.
-        matched: how many of them are launches of the mock.
-        score: 1 - edits / launches of the mock.
-        missing, extra: as in `harness.locate.model.Occurrence`.
-    """
-
-    places: Ints
-    matched: int
-    score: float
-    missing: int
-    extra: int
-
-
-@dataclass(frozen=True)
-class Mock:
-    """What the mock launches.
-
-    Attributes:
-        names: all of it, in the order of the starts.
-        main: what its busiest stream launches.
-        side: what the others launch, with how often.
-    """
-
-    names: tuple[str, ...]
-    main: tuple[str, ...]
-    side: Counter[str]
-
-    @classmethod
-    def of(cls, launches: Launches, write: Callable[[str], str]) -> Mock:
-        """From the launches of one forward."""
-        names = [write(name) for name in launches.names]
-        busiest = next(by_stream(launches))
-        main = tuple(names[place] for place in busiest.tolist())
-        return cls(tuple(names), main, Counter(names) - Counter(main))
-
-    def __len__(self) -> int:
-        return len(self.names)
+from harness.locate.match import Match, Mock
+from harness.locate.side_streams import with_sides
 
 
 def matches(
     mock: Mock, launches: Launches, write: Callable[[str], str], minimum: float
-) -> list[Match]:
+) -> tuple[list[Match], int]:
     """The matches on one device with at least the score ``minimum``, in the order of the starts.
+
+    Returns:
+        The matches, and how many more were dropped that share less than half of their launches
+        with one of them.
 
     Raises:
         InputError: the mock launches more different kernels than can be told apart.
@@ -76,12 +36,15 @@ def matches(
     found = [match for match in _all(mock, launches, names, most) if match.score >= minimum - 1e-9]
     found.sort(key=lambda one: (-one.score, int(one.places[0])))
     taken = np.zeros(len(launches), np.bool_)
-    kept = []
+    kept, dropped = [], []
     for match in found:
         if not taken[match.places].any():
             taken[match.places] = True
             kept.append(match)
-    return sorted(kept, key=lambda one: int(one.places[0]))
+        else:
+            dropped.append(match)
+    lost = sum(2 * int(taken[match.places].sum()) < len(match.places) for match in dropped)
+    return sorted(kept, key=lambda one: int(one.places[0])), lost
 
 
 def best_score(mock: Mock, launches: Launches, write: Callable[[str], str]) -> float:
@@ -96,9 +59,10 @@ def _all(mock: Mock, launches: Launches, names: list[str], most: int) -> Iterato
     yield from _in_view(mock.names, np.arange(len(names)), names, most, len(mock))
     if len(streams) == 1 and not mock.side:
         return
+    found: list[Match] = []
     for view in streams:
-        for match in _in_view(mock.main, view, names, most, len(mock)):
-            yield _with_side(match, mock, launches, names)
+        found += _in_view(mock.main, view, names, most, len(mock))
+    yield from with_sides(found, mock, launches, names)
 
 
 def _in_view(
@@ -117,26 +81,3 @@ def _in_view(
             len(wanted) - matched,
             extra,
         )
-
-
-def _with_side(match: Match, mock: Mock, launches: Launches, names: list[str]) -> Match:
-    """With what the mock's other streams launch, found on other streams while the match ran."""
-    if not mock.side:
-        return match
-    own = launches.streams[match.places[0]]
-    begin = launches.starts[match.places[0]]
-    end = launches.ends[match.places].max()
-    first, last = np.searchsorted(launches.starts, [begin, end + 1])
-    missing, beside = Counter(mock.side), []
-    for place in range(int(first), int(last)):
-        if launches.streams[place] != own and missing[names[place]] > 0:
-            missing[names[place]] -= 1
-            beside.append(place)
-    lost = missing.total()
-    return Match(
-        np.sort(np.append(match.places, np.array(beside, np.int64))),
-        match.matched + len(beside),
-        match.score - lost / len(mock),
-        match.missing + lost,
-        match.extra,
-    )

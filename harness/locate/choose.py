@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.locate.by_pattern import Patterns, compiled, seen
 from harness.locate.by_region import Regions
 from harness.locate.launches import Launches
-from harness.locate.model import ALIGNMENT, METHODS, PATTERN, REGION
+from harness.locate.located import ALIGNMENT, METHODS, PATTERN, REGION
 from harness.trace import Trace
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def choose(
     by = request.by
     if by not in ("auto", *METHODS):
         raise InputError(f"unknown method {by!r}", fix=f"use auto, {', '.join(METHODS)}")
+    if request.region and by not in ("auto", REGION):
+        raise InputError(
+            f"region {request.region!r} was named, but the operator is to be located by {by}",
+            fix="drop --region, or use --by region",
+        )
     if by == REGION or (by == "auto" and request.region):
         return _regions(model, request)
     if by == "auto" and request.usual_region:

@@ -11,22 +11,36 @@ from rich.console import Console
 from harness.errors import EXIT_OK, EXIT_UNDECIDED, InputError
 from harness.locate.find import AUTO, MINIMUM_SCORE, Request
 from harness.locate.find import locate as find
-from harness.locate.model import METHODS
+from harness.locate.located import METHODS
 from harness.output import printed
 from harness.record.files import read_trace_file
 from harness.report.located import located_json, print_located
 from ops.registry import operator, operators
 from ops.spec import OpSpec
 
-_FILE = click.Path(path_type=Path)
+
+def _path(_: click.Context, parameter: click.Parameter, text: str | None) -> Path | None:
+    """The path of a file that is to be read."""
+    if text is None:
+        return None
+    if not text:
+        raise InputError(
+            f"no file was named ({parameter.human_readable_name} is empty)",
+            fix="name a Trace, an .sqlite, .nsys-rep or .json file",
+        )
+    if Path(text).is_dir():
+        raise InputError(f"{text} is a folder", fix="name a file in it")
+    return Path(text)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("file", type=_FILE)
+@click.argument("file", callback=_path)
 @click.option(
     "--op", "op_name", help=f"Operator: its kernels and region: {', '.join(operators())}."
 )
-@click.option("--mock", type=_FILE, help="Trace of the operator alone, as mock.parquet.")
+@click.option(
+    "--mock", metavar="FILE", callback=_path, help="Trace of the operator alone, as mock.parquet."
+)
 @click.option("--region", help="Name of the regions around it; * stands for any text.")
 @click.option("--pattern", multiple=True, help="Regular expression of its kernels; repeatable.")
 @click.option("--by", type=click.Choice((AUTO, *METHODS)), default=AUTO, help="How to locate it.")

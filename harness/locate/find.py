@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from harness.align.forwards import split_forwards
+from harness.align.explain.explain import LOCATE, causes_for
+from harness.align.model import Cause
 from harness.errors import InputError, NoSignalError
 from harness.locate.choose import Choice, choose
 from harness.locate.launches import Launches, launches_of
-from harness.locate.model import Located
+from harness.locate.located import PATTERN, Located
+from harness.locate.mock import mock_launches
+from harness.locate.pattern_hits import notes_of, split_at_steps
+from harness.locate.phases import with_phases_told
 from harness.locate.place import in_steps
 from harness.locate.search import Found, search
 from harness.locate.steps import find_steps
 from harness.locate.table import around, layer_table, phase_table, variants
 from harness.trace import Trace
+from harness.trace.schema import OUTSIDE
 
 MINIMUM_SCORE = 0.8
 """Of vLLM's DSA on an H200 the list of a decode scores 1.00 at every decode and 0.74 at a prefill,
@@ -35,7 +40,7 @@ class Request:
             names.
         region: name of the regions around it, as `fnmatch.fnmatchcase` takes it; None: not given.
         usual_region: the same, for when none was given: used where there are such regions.
-        by: ``auto`` or one of `harness.locate.model.METHODS`.
+        by: ``auto`` or one of `harness.locate.located.METHODS`.
         minimum: score from which on a list of launches counts as the operator.
         step_marker, step_range: as for `harness.analyze.steps.steps`; None: found out.
     """
@@ -64,45 +69,26 @@ def locate(model: Trace, request: Request) -> Located:
         raise NoSignalError(
             "the model's Trace holds no kernel", fix="record it with kernels (CUDA) traced"
         )
-    mock = None if request.mock is None else mock_launches(request.mock)
+    mock, notes = (None, ()) if request.mock is None else mock_launches(request.mock)
     choice = choose(model, devices, mock, request)
     found = search(devices, mock, choice, request.minimum)
-    return _located(model, found, choice, request)
+    return _located(model, devices, replace(found, notes=[*notes, *found.notes]), choice, request)
 
 
-def mock_launches(trace: Trace) -> Launches:
-    """The launches of one forward of a mock: of the last region ``forward``, or of all.
-
-    Raises:
-        NoSignalError: there are none.
-        InputError: they are of several devices.
-    """
-    forwards = [one for one in split_forwards(trace) if len(one)]
-    devices = launches_of(forwards[-1] if forwards else trace)
-    if not devices:
-        raise NoSignalError(
-            "the mock's Trace holds no kernel", fix="record the mock on a GPU, forwards in regions"
-        )
-    if len(devices) > 1:
-        raise InputError(
-            f"the mock ran on {len(devices)} devices or in as many processes",
-            fix="record one rank by itself",
-        )
-    return devices[0]
-
-
-def _located(model: Trace, found: Found, choice: Choice, request: Request) -> Located:
+def _located(
+    model: Trace, devices: list[Launches], found: Found, choice: Choice, request: Request
+) -> Located:
     kept = [one for one in found.matches if one.score is None or one.score >= request.minimum]
-    steps = find_steps(
-        model,
-        [(one.launches, one.places) for one in kept],
-        request.step_marker,
-        request.step_range,
-    )
+    refused = len(found.matches) - len(kept)
+    steps = find_steps(model, kept, request.step_marker, request.step_range)
+    steps = with_phases_told(model, devices, steps)
+    partial: list[str] = []
+    if choice.method == PATTERN and request.mock is None and choice.patterns and kept:
+        kept = split_at_steps(kept, steps)
+        partial = notes_of(kept, choice.patterns)
     occurrences = in_steps(kept, steps)
     layers = layer_table(occurrences)
-    notes = (*choice.notes, *found.notes, *steps.notes, *_incomplete(model))
-    refused = len(found.matches) - len(kept)
+    notes = (*choice.notes, *found.notes, *partial, *steps.notes, *_incomplete(model))
     return Located(
         method=choice.method,
         because=choice.because + found.how,
@@ -117,7 +103,17 @@ def _located(model: Trace, found: Found, choice: Choice, request: Request) -> Lo
         variants=variants([one.names for one in kept]),
         around=around(kept),
         notes=tuple(dict.fromkeys(notes)),
+        causes=() if kept else _causes(model, devices, found),
     )
+
+
+def _causes(model: Trace, devices: list[Launches], found: Found) -> tuple[Cause, ...]:
+    facts = {
+        "regions": sum(one != OUTSIDE for one in model.regions["id"].to_pylist()),
+        "kernels": sum(map(len, devices)),
+        "best_score": found.best,
+    }
+    return causes_for(LOCATE, facts)
 
 
 def _incomplete(model: Trace) -> list[str]:

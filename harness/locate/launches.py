@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.analyze.selection import grouped, ints
+from harness.analyze.work import UNKNOWN
 from harness.names import family, identity_keys
 from harness.names.spelling import spelling_key
 from harness.trace import Trace
@@ -31,6 +32,7 @@ class Launches:
         names: identity keys, length n.
         starts, ends: ns, shape (n,); -1 where unknown.
         streams: shape (n,); -1 where unknown.
+        replays: number of the launch of the graph that each is a node of, shape (n,); -1: of none.
     """
 
     process: int | None
@@ -40,6 +42,7 @@ class Launches:
     starts: Ints
     ends: Ints
     streams: Ints
+    replays: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,15 +55,22 @@ def launches_of(trace: Trace) -> list[Launches]:
     keys = identity_keys(trace)
     table = trace.activities.take(pa.array(rows))
     starts, ends = ints(table["start_ns"]), ints(table["end_ns"])
-    streams = ints(table["stream"])
+    columns = starts, ends, ints(table["stream"]), _replays(table)
     found = []
     for (process, device), group in grouped(table, "process", "device"):
         mine = np.arange(len(rows))[group]
         mine = mine[np.argsort(starts[mine], kind="stable")]
         names = [keys[row] for row in rows[mine].tolist()]
-        found.append(
-            Launches(process, device, rows[mine], names, starts[mine], ends[mine], streams[mine])
-        )
+        arrays = (column[mine] for column in columns)
+        found.append(Launches(process, device, rows[mine], names, *arrays))
+    return found
+
+
+def _replays(table: pa.Table) -> Ints:
+    graphs, numbers = ints(table["graph"]), ints(table["correlation"])
+    # a source that gives no number of the launch still tells one graph from another
+    nodes = np.where(numbers == UNKNOWN, UNKNOWN - 1 - graphs, numbers)
+    found: Ints = np.where(graphs == UNKNOWN, UNKNOWN, nodes)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +10,13 @@ import numpy as np
 
 from harness.analyze.intervals import union_ns
 from harness.analyze.work import UNKNOWN
-from harness.locate.model import Occurrence
-from harness.locate.search import Placed
+from harness.locate.hits import Hit
+from harness.locate.layer_numbers import layer_number
+from harness.locate.located import Occurrence
 from harness.locate.step_lookup import StepTable
 
-_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])")
 
-
-def in_steps(found: Sequence[Placed], steps: StepTable) -> list[Occurrence]:
+def in_steps(found: Sequence[Hit], steps: StepTable) -> list[Occurrence]:
     """Every occurrence with its step and layer, in the order of the starts."""
     ordered = sorted(found, key=lambda one: int(one.launches.starts[one.places[0]]))
     placed = [_in_step(one, steps) for one in ordered]
@@ -29,19 +27,13 @@ def in_steps(found: Sequence[Placed], steps: StepTable) -> list[Occurrence]:
             numbered.append(one)
             continue
         key = (one.process, one.device, one.step)
-        named = _layer_of(one.region)
+        named = layer_number(one.region)
         numbered.append(replace(one, layer=layers[key] if named is None else named))
         layers[key] += 1
     return numbered
 
 
-def _layer_of(region: str) -> int | None:
-    """The number in ``layers.0.self_attn``; None where there is none or several."""
-    numbers = _NUMBER.findall(region)
-    return int(numbers[0]) if len(numbers) == 1 else None
-
-
-def _in_step(one: Placed, steps: StepTable) -> Occurrence:
+def _in_step(one: Hit, steps: StepTable) -> Occurrence:
     launches, places = one.launches, one.places
     starts, ends = launches.starts[places], launches.ends[places]
     timed = bool((starts != UNKNOWN).all() and (ends != UNKNOWN).all())

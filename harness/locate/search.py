@@ -8,32 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.locate.by_alignment import Mock, best_score, matches
+from harness.locate.by_alignment import best_score, matches
 from harness.locate.by_pattern import Patterns, matching, pattern_groups
 from harness.locate.by_region import Regions
 from harness.locate.choose import Choice
+from harness.locate.hits import Hit
 from harness.locate.infix import Coder, distance
-from harness.locate.launches import Ints, Launches, comparable, families
-from harness.locate.model import ALIGNMENT, PATTERN, REGION
+from harness.locate.launches import Launches, comparable, families
+from harness.locate.located import ALIGNMENT, PATTERN, REGION
+from harness.locate.match import Mock
 
 Write = Callable[[str], str]
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """One occurrence before it is put to a step; fields as in `harness.locate.model.Occurrence`."""
-
-    launches: Launches
-    places: Ints
-    score: float | None = None
-    missing: int = 0
-    extra: int = 0
-    region: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Identity keys of its launches, in the order of the starts."""
-        return tuple(self.launches.names[place] for place in self.places.tolist())
 
 
 @dataclass(frozen=True)
@@ -48,7 +33,7 @@ class Found:
         notes: what else was seen.
     """
 
-    matches: list[Placed]
+    matches: list[Hit]
     best: float | None = None
     how: str = ""
     reason: str = ""
@@ -70,16 +55,15 @@ def search(devices: list[Launches], mock: Launches | None, choice: Choice, minim
 def _by_region(devices: list[Launches], mock: Launches | None, regions: Regions) -> Found:
     groups = [(launches, one) for launches in devices for one in regions.on(launches)]
     if mock is None:
-        return Found([Placed(launches, one.places, region=one.name) for launches, one in groups])
+        return Found([Hit(launches, one.places, region=one.name) for launches, one in groups])
     write = comparable(mock.names, _names(devices))
     scored = [
-        _scored(Placed(launches, one.places, region=one.name), mock, write)
-        for launches, one in groups
+        _scored(Hit(launches, one.places, region=one.name), mock, write) for launches, one in groups
     ]
     return Found(scored, max((one.score or 0.0 for one in scored), default=None))
 
 
-def _scored(placed: Placed, mock: Launches, write: Write) -> Placed:
+def _scored(placed: Hit, mock: Launches, write: Write) -> Hit:
     """With the score of its whole list against the mock's; across streams any order is the same."""
     ours, theirs = [write(name) for name in mock.names], [write(name) for name in placed.names]
     coder = Coder(ours)
@@ -89,18 +73,17 @@ def _scored(placed: Placed, mock: Launches, write: Write) -> Placed:
     in_order = distance(coder.encode(ours), coder.encode(theirs)) if one_stream else 0
     edits = max(in_order, missing, extra)
     score = max(0.0, 1 - edits / len(ours))
-    return Placed(placed.launches, placed.places, score, missing, extra, placed.region)
+    return Hit(placed.launches, placed.places, score, missing, extra, placed.region)
 
 
 def _by_pattern(devices: list[Launches], patterns: Patterns) -> Found:
     groups = [
-        Placed(launches, places)
+        Hit(launches, places)
         for launches in devices
         for places in pattern_groups(launches, patterns)
     ]
-    note = "without a mock an occurrence is only the kernels that match a pattern"
     reason = "" if groups else f"no kernel of the model matches {_listed(patterns)}"
-    return Found(groups, reason=reason, notes=[note])
+    return Found(groups, reason=reason)
 
 
 def _by_list(devices: list[Launches], mock: Launches, choice: Choice, minimum: float) -> Found:
@@ -109,16 +92,21 @@ def _by_list(devices: list[Launches], mock: Launches, choice: Choice, minimum: f
     best = 0.0
     for how, write in ways:
         ours = Mock.of(mock, write)
-        found = [
-            Placed(launches, one.places, one.score, one.missing, one.extra)
-            for launches in devices
-            for one in matches(ours, launches, write, minimum)
-        ]
+        found, dropped = [], 0
+        for launches in devices:
+            kept, lost = matches(ours, launches, write, minimum)
+            found += [Hit(launches, one.places, one.score, one.missing, one.extra) for one in kept]
+            dropped += lost
         if how == "":  # the score that a reader can check: of names as they are
             best = max(best_score(ours, launches, write) for launches in devices)
         if found:
             best = max(best, *(one.score or 0.0 for one in found))
-            return _confirmed(found, devices, choice, best, how)
+            confirmed = _confirmed(found, devices, choice, best, how)
+            if dropped:
+                confirmed.notes.append(
+                    f"{dropped} more lists overlap with those found and were left out"
+                )
+            return confirmed
     absent = choice.patterns is not None and not any(
         len(matching(launches, choice.patterns)) for launches in devices
     )
@@ -133,7 +121,7 @@ def _by_list(devices: list[Launches], mock: Launches, choice: Choice, minimum: f
 
 
 def _confirmed(
-    found: list[Placed], devices: list[Launches], choice: Choice, best: float, how: str
+    found: list[Hit], devices: list[Launches], choice: Choice, best: float, how: str
 ) -> Found:
     """By patterns, an occurrence has to hold one of the kernels that only the operator launches."""
     if choice.method == ALIGNMENT or not choice.patterns:

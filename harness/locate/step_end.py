@@ -1,61 +1,91 @@
-"""The kernel that ends a step, told from how many occurrences lie between its launches.
-
-A sampler's or an embedding's kernel runs once per step, so the same number of occurrences, the
-layers, lies between any two of its launches. A kernel of every layer has one in between, and one of
-some layers has varying numbers.
-"""
+"""Where the steps of a device begin, from the kernels that come once in each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.locate.launches import Ints, Launches
-from harness.names.identity import NAMELESS
-
-AGREEMENT = 0.9
-"""Share of neighbouring launches between which the usual number of occurrences has to lie: first
-steps may be warm-up or cut."""
+from harness.locate.step_candidates import Candidate, Division
+from harness.names import display_name
 
 
-def step_end(launches: Launches, occurrences: list[Ints]) -> tuple[str, int] | None:
-    """Name of that kernel and how many occurrences a step has; None where there is none.
+@dataclass(frozen=True, eq=False)
+class Begins:
+    """Where steps begin.
 
-    Of several the one with the longest pauses (their median) behind it.
+    Attributes:
+        places: of the first launch of each step, ascending; what comes before is in no step.
+        first_is_cut: whether nothing says that the first step is whole.
+        rule: how they were told, as a sentence.
+        notes: what else they may be.
+    """
+
+    places: Ints
+    first_is_cut: bool
+    rule: str
+    notes: tuple[str, ...] = ()
+
+
+def begins(launches: Launches, found: list[Division]) -> Begins:
+    """The steps of the likeliest division.
+
+    A kernel that is launched before the first occurrence begins a step, any other ends one. Of
+    several the one at the longest pause (their median) is taken, of equal ones the outermost.
 
     Args:
-        launches: of one device.
-        occurrences: places of the launches of each, in the order of the starts.
+        found: as `harness.locate.step_candidates.divisions` gives them.
     """
+    division = found[0]
+    is_whole = division.likeness[1]
+    enders = [one for one in division.candidates if not is_whole or one.after[0] > 0]
     pauses = launches.starts[1:] - np.maximum.accumulate(launches.ends)[:-1]
-    found = []
-    for name, places, layers in _once_per_step(launches, occurrences):
-        behind = pauses[places[places < len(pauses)]]
-        found.append((float(np.median(behind)) if len(behind) else 0.0, layers, name))
-    if not found:
-        return None
-    _, layers, name = max(found)
-    return name, layers
-
-
-def _once_per_step(launches: Launches, occurrences: list[Ints]) -> Iterator[tuple[str, Ints, int]]:
-    outside = np.ones(len(launches), np.bool_)
-    outside[np.concatenate(occurrences)] = False
-    firsts = np.array([places[0] for places in occurrences])
-    places = np.flatnonzero(outside)
-    numbers: dict[str, int] = {}
-    codes = np.array(
-        [numbers.setdefault(launches.names[place], len(numbers)) for place in places.tolist()],
-        np.int64,
+    pauses = np.append(np.insert(pauses, 0, 0), 0)  # before each launch, and after the last
+    if enders:
+        one, cuts = _longest(enders, pauses, _after)
+        places = np.insert(cuts[cuts < len(launches)], 0, 0)
+    else:
+        one, places = _longest(list(division.candidates), pauses, _before)
+    does = "ends" if enders else "begins"
+    rule = (
+        f"a step {does} with a kernel that comes once in it: {division.layers} occurrences lie "
+        f"between launches of {display_name(one.name)}"
     )
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=1))[:-1]
-    for name, mine in zip(numbers, np.split(places[order], ends), strict=False):
-        between = np.diff(np.searchsorted(firsts, mine))
-        between = between[between > 0]  # it may be launched several times at the end of a step
-        if not len(between) or name == NAMELESS or name.startswith(("memcpy ", "memset ")):
-            continue
-        usual = int(np.bincount(between).argmax())
-        if usual > 1 and float(np.mean(between == usual)) >= AGREEMENT:
-            yield name, mine, usual
+    return Begins(places, bool(enders), rule, _ambiguous(one, found))
+
+
+def _longest(
+    members: list[Candidate], pauses: Ints, cuts_of: Callable[[Candidate], Ints]
+) -> tuple[Candidate, Ints]:
+    outer = 1 if cuts_of is _after else -1
+    cuts = [(one, cuts_of(one)) for one in members]
+    return max(
+        cuts,
+        key=lambda pair: (float(np.median(pauses[pair[1]])), outer * float(np.mean(pair[1]))),
+    )
+
+
+def _after(one: Candidate) -> Ints:
+    """The place after its last launch between two occurrences."""
+    last = np.append(np.diff(one.after) > 0, True)
+    places: Ints = one.places[last] + 1
+    return places
+
+
+def _before(one: Candidate) -> Ints:
+    """The place of its first launch between two occurrences."""
+    first = np.insert(np.diff(one.after) > 0, 0, True)
+    places: Ints = one.places[first]
+    return places
+
+
+def _ambiguous(chosen: Candidate, found: list[Division]) -> tuple[str, ...]:
+    rivals = [one for one in found[1:] if one.likeness == found[0].likeness]
+    if not rivals:
+        return ()
+    return (
+        f"ambiguous: a step is {found[0].layers} occurrences by {display_name(chosen.name)} or "
+        f"{rivals[0].layers} by {display_name(rivals[0].candidates[0].name)}; use --steps",
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,22 +14,48 @@ from harness.analyze.step_phases import UNKNOWN as UNKNOWN_PHASE
 from harness.analyze.step_phases import phase_of_names
 from harness.analyze.step_table import Cut, step_rows
 from harness.analyze.work import UNKNOWN
+from harness.locate.hits import Hit, on_devices
 from harness.locate.launches import Ints, Launches
-from harness.locate.step_lookup import Placed, StepTable
+from harness.locate.step_lookup import StepTable
 from harness.trace import Trace
 
 
-def steps_of_graphs(trace: Trace, placed: Placed) -> StepTable | None:
-    """Each replay is a step; None where most occurrences are in no graph."""
+def are_steps(trace: Trace, hits: list[Hit], bounds: Mapping[int, Sequence[int]]) -> bool:
+    """Whether each replay is a whole step.
+
+    Not so where most occurrences are in no graph or in several replays, and where another rule
+    puts several replays of different graphs into a step: then each is a piece of the model.
+
+    Args:
+        bounds: by `id` of the launches of a device, the occurrences with which another rule lets
+            steps begin.
+    """
+    whole = sum(hit.replay != UNKNOWN for hit in hits)
+    if 2 * whole < max(len(hits), 1):
+        return False
+    graphs = ints(trace.activities["graph"])
+    pieces, groups = 0, 0
+    for launches, mine in on_devices(hits):
+        own = bounds.get(id(launches))
+        if own is None:
+            continue
+        for begin, end in pairwise((0, *own, len(mine))):
+            within = [hit for hit in mine[begin:end] if hit.replay != UNKNOWN]
+            replays = {hit.replay for hit in within}
+            different = {int(graphs[launches.rows[hit.places[0]]]) for hit in within}
+            pieces += 1 < len(replays) == len(different)
+            groups += 1
+    return 2 * pieces <= groups
+
+
+def steps_of_graphs(trace: Trace, hits: list[Hit]) -> StepTable:
+    """Each replay of a graph like those that hold occurrences is a step."""
     graphs, launch = ints(trace.activities["graph"]), ints(trace.activities["correlation"])
-    first = [launches.rows[places[0]] for launches, places in placed]
-    if 2 * sum(graphs[row] != UNKNOWN for row in first) < max(len(first), 1):
-        return None
     tree = RegionTree(trace.regions)
     regions = tree.places(ints(trace.launch_regions()))
-    names = {one.names[place] for one, places in placed for place in places.tolist()}
+    names = {name for hit in hits for name in hit.names}
     rows = []
-    for launches in {id(one): one for one, _ in placed}.values():
+    for launches, _ in on_devices(hits):
         like = _graphs_like(names, launches, graphs[launches.rows])
         step = _numbered(np.where(like, launch[launches.rows], UNKNOWN))
         if (step == UNKNOWN).all():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.locate.launches import Ints, Launches
+from harness.locate.launches import Launches
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,3 @@ class StepTable:
         for row in sorted(self.rows, key=lambda one: int(one["start_ns"])):
             devices.setdefault((row["process"], row["device"]), []).append(row)
         return devices
-
-
-Placed = Sequence[tuple[Launches, Ints]]
-"""Occurrences: a device's launches, and the places of those that belong together."""

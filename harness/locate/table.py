@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from harness.analyze.step_table import STEADY
-from harness.locate.model import Occurrence
-from harness.locate.search import Placed
+from harness.locate.hits import Hit
+from harness.locate.located import Occurrence
 
 _WHERE = [
     pa.field("process", pa.int32()),
@@ -118,7 +118,7 @@ def variants(lists: Sequence[tuple[str, ...]]) -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def around(found: Sequence[Placed]) -> tuple[Mapping[str, Any], ...]:
+def around(found: Sequence[Hit]) -> tuple[Mapping[str, Any], ...]:
     """The launches right before and right after the occurrences, most frequent first."""
     seen: Counter[tuple[str, str]] = Counter()
     for one in found:

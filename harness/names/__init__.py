@@ -2,7 +2,8 @@
 
 from harness.names.demangle import demangle
 from harness.names.display import display_name
-from harness.names.equivalence import SHIPPED, EquivalenceClass, apply, family
+from harness.names.equivalence import SHIPPED, EquivalenceClass, apply
+from harness.names.families import family
 from harness.names.identity import identity_key, identity_keys
 
 __all__ = [

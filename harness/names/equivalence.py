@@ -1,4 +1,4 @@
-"""Names that may be declared equal, and names that are only related.
+"""Names that may be declared equal.
 
 Nothing here is part of a kernel's identity: a caller that uses a class has to show what it changed.
 """
@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import InputError
-from harness.names.cxx import split, split_template
-from harness.names.display import function_name
 
 Applied = dict[str, dict[str, str]]
 """Class name -> the names that it changed and what they became."""
@@ -94,16 +92,3 @@ def apply(keys: Sequence[str], classes: Iterable[EquivalenceClass]) -> tuple[lis
                 current[key] = after
                 applied.setdefault(declared.name, {})[key] = after
     return [current[key] for key in keys], applied
-
-
-_TILE = re.compile(r"_(?:tilesize)?\d+x\d+.*$")
-
-
-def family(name: str) -> str:
-    """The template without its arguments, or the library's name without tile sizes.
-
-    Two kernels of one family are related and different: cuBLAS's ``nvjet_sm90_tst_64x8_...`` and
-    ``nvjet_sm90_tst_128x8_...`` are both ``nvjet_sm90_tst``.
-    """
-    parts = [split_template(part)[0] for part in split(function_name(name), "::")]
-    return "::".join([*parts[:-1], _TILE.sub("", parts[-1]) or parts[-1]]) or name

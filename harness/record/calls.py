@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 METADATA = "<metadata>"
 """Argument name of what a call reads beside its arguments (a forward context)."""
 
+MODULE = "<module>"
+"""Path by which the module's own class is named among what differs."""
+
 
 @dataclass(frozen=True)
 class ModuleCall:
@@ -60,7 +63,7 @@ def record_calls(
         beside = metadata()
         if beside:
             named[METADATA] = beside
-        arguments = {name: describe(value) for name, value in named.items()}
+        arguments = {name: describe(value, name) for name, value in named.items()}
         calls.append(ModuleCall(type(module).__name__, arguments, own_fields))
 
     handle = module.register_forward_pre_hook(hook, with_kwargs=True)

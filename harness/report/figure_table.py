@@ -38,10 +38,9 @@ def print_figures(name: str, table: pa.Table, console: Console, most: int) -> No
     if not table.num_rows:
         _line(console, layout.empty, "dim")
         return
-    columns = layout.columns + (layout.wide if console.width >= WIDE else ())
-    columns = tuple((column, heading) for column, heading in columns if _shown(table, column))
     most = table.num_rows if layout.whole else most
     rows = table.slice(0, most)
+    columns, left_out = _chosen(layout, table, rows, console.width)
     cells = {column: _cells(rows, column) for column, _ in columns}
     first = columns[0][0]
     figures = sum(_widest(cells[column]) + 3 for column, _ in columns[1:])
@@ -59,18 +58,62 @@ def print_figures(name: str, table: pa.Table, console: Console, most: int) -> No
         _line(console, f"... {table.num_rows - most} more rows: --top, --json or --out", "dim")
     if layout.legend:
         _line(console, layout.legend, "dim")
+    if left_out:
+        names = ", ".join(heading for _, heading in left_out)
+        _line(console, f"left out: {names}; {WIDE} columns or --json have them", "dim")
+
+
+_TELLING = ("process", "steady")
+"""Wide columns without which rows that differ in them cannot be told apart."""
+
+
+def _chosen(layout: Layout, table: pa.Table, rows: pa.Table, width: int) -> tuple[Columns, Columns]:
+    """The columns that are shown at this width, and those left out that have something to say.
+
+    A telling column takes the place of the last ones where there is no room for all.
+    """
+    wide = tuple(pair for pair in layout.wide if _shown(table, pair[0]))
+    telling = wide if width >= WIDE else tuple(one for one in wide if _differs(table, one[0]))
+    shown = [pair for pair in layout.columns if _shown(table, pair[0])]
+    out = [pair for pair in wide if pair not in telling]
+    while width < WIDE and telling and _needs(rows, (*shown, *telling)) > width and shown[1:]:
+        out.insert(0, shown.pop())
+    return (*shown, *telling), tuple(out)
+
+
+def _needs(rows: pa.Table, columns: Columns) -> int:
+    """Columns of a terminal that a table takes whose names are on one line."""
+    widths = [_width(heading, _cells(rows, column)) for column, heading in columns]
+    return sum(widths) + _BETWEEN * (len(widths) - 1)
+
+
+def _width(heading: str, cells: Sequence[str]) -> int:
+    """Of the widest cell or the longest word of the heading."""
+    return max(_widest(cells), *map(len, heading.split()))
+
+
+_BETWEEN = 3
+"""Spaces between two columns."""
+
+
+def _differs(table: pa.Table, column: str) -> bool:
+    return column in _TELLING and len(table[column].unique()) > 1
 
 
 def _print_beside(
     columns: Columns, cells: Mapping[str, Sequence[str]], schema: pa.Schema, console: Console
 ) -> None:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    full = sum(max(_widest(cells[column]), len(heading)) for column, heading in columns)
+    narrow = full + _BETWEEN * (len(columns) - 1) > console.width
     for column, heading in columns:
+        least = _width(heading, cells[column])
+        if narrow:
+            heading = _heading(heading, cells[column])  # noqa: PLW2901
         if pa.types.is_string(schema.field(column).type):
-            least = min(_NAME_LEAST, _widest(cells[column]))
-            shown.add_column(heading, overflow="fold", min_width=least)
+            shown.add_column(heading, overflow="fold", min_width=min(_NAME_LEAST, least))
         else:
-            shown.add_column(heading, justify="right", min_width=_widest(cells[column]))
+            shown.add_column(heading, justify="right", min_width=least)
     for row in zip(*(cells[column] for column, _ in columns), strict=True):
         shown.add_row(*map(Text, row))
     console.print(shown)

@@ -12,7 +12,10 @@ from harness.align.model import KernelRow
 from harness.report.text import has_times, labels, microseconds
 
 MOST_ROWS = 40
-"""Rows of the kernel table: what fits on a screen or two; evidence.json has all of them."""
+"""Rows of the kernel table: what fits on a screen or two; the evidence has all of them."""
+
+EVIDENCE = "the evidence (--out DIR, --json)"
+"""Where the rest is; a run that was given neither has no file of it."""
 
 READABLE_NAME = 90
 """Characters of a name for which a second line is spent."""
@@ -50,7 +53,7 @@ def kernel_remarks(rows: Sequence[KernelRow]) -> list[str]:
     lines = []
     if len(rows) > MOST_ROWS:
         left = len(rows) - MOST_ROWS
-        lines.append(f"... {left} more names are not shown; all {len(rows)}: evidence.json")
+        lines.append(f"... {left} more names are not shown; {EVIDENCE} has all {len(rows)}")
     return [*lines, LEGEND if has_times(rows) else LEGEND.removeprefix("us, ")]
 
 

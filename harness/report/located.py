@@ -11,7 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.text import Text
 
-from harness.locate.model import Located
+from harness.locate.located import Located
 from harness.names import display_name
 from harness.report.evidence import sealed
 from harness.report.figure_table import print_figures
@@ -46,6 +46,8 @@ def print_located(path: Path, what: str, located: Located, console: Console, *, 
         _print_around(located, console)
     for note in located.notes:
         _line(console, f"note: {note}", "dim")
+    for cause in located.causes:
+        _line(console, f"cause: {cause.name}: {cause.observation}; {cause.advice}")
     console.print()
     _line(console, conclusion(located), "bold green" if located.found else "bold yellow")
 

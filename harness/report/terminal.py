@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.align.model import Alignment, CheckResult, Status, Verdict
 from harness.report.integration import integration_lines
-from harness.report.kernels import kernel_remarks, kernel_table
+from harness.report.kernels import EVIDENCE, kernel_remarks, kernel_table
 from harness.report.text import case_line, case_short, plain, recorder_line
 
 MOST_DETAILS = 10
@@ -121,7 +121,7 @@ def _details(check: CheckResult) -> list[str]:
         return []
     lines = list(check.details[:MOST_DETAILS])
     if len(check.details) > MOST_DETAILS:
-        lines.append(f"and {len(check.details) - MOST_DETAILS} more: evidence.json")
+        lines.append(f"and {len(check.details) - MOST_DETAILS} more: {EVIDENCE}")
     return lines
 
 

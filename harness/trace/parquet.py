@@ -52,7 +52,11 @@ def write_trace(trace: Trace, path: str | Path) -> Path:
         _INFO_KEY: trace.info.to_json().encode(),
     }
     try:
-        with pq.ParquetWriter(target, union.with_metadata(metadata), compression="zstd") as writer:
+        # opened here: Arrow takes no file name that is not UTF-8
+        with (
+            target.open("wb") as file,
+            pq.ParquetWriter(file, union.with_metadata(metadata), compression="zstd") as writer,
+        ):
             for name, table in zip(
                 TABLES, (trace.activities, trace.regions, trace.calls), strict=True
             ):
@@ -74,9 +78,14 @@ def read_trace(path: str | Path) -> Trace:
     """
     source = Path(path)
     try:
-        table = pq.read_table(source)
+        with source.open("rb") as file:  # opened here: Arrow takes no file name that is not UTF-8
+            table = pq.read_table(file)
     except FileNotFoundError as error:
         raise InputError(f"there is no file {source}", fix="check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(
+            f"{source} cannot be read ({error.strerror})", fix="name a file that you may read"
+        ) from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise TraceFormatError(
             f"{source} is not a readable Parquet file ({error})",

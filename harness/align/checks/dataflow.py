@@ -29,6 +29,10 @@ def data_flow(observed: Observation) -> CheckResult:
         text = f"{len(differing)} differences in {count} tensors and {held} weights"
         lines = limited(str(row) for row in differing)
         return CheckResult(NAME, Status.FAIL, text, lines, data)
+    if not tensors:
+        kept = f"; {held} weights are the same" if held else ""
+        text = f"no tensor was seen at any submodule of either side{kept}"
+        return CheckResult(NAME, Status.SKIPPED, text, data=data)
     own = f" and {held} weights" if held else ""
     text = f"{count} tensors{own} at {len(reference.flows)} submodule calls are the same"
     return CheckResult(NAME, Status.PASS, text, data=data)

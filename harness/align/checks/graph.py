@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.align.checks.common import counted, failed, passed, skipped
+from harness.align.checks.graph_of_files import graph_of_files
 from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation, SideObservation
 from harness.align.streams import pair_streams
@@ -15,9 +16,14 @@ from harness.trace import Trace
 
 
 def graph(observed: Observation) -> CheckResult:
-    """Both capture or both do not; same nodes and edges; replay launches what eager launches."""
+    """Both capture or both do not; same nodes and edges; replay launches what eager launches.
+
+    What two files say of it: `harness.align.checks.graph_of_files`.
+    """
     mock, reference = observed.mock, observed.reference
     assert reference is not None
+    if not observed.live:
+        return graph_of_files(observed)
     if mock.captured is None or reference.captured is None:
         return skipped("graph", observed.untimed or "capture was not tried")
     if not (mock.captured and reference.captured):

@@ -64,7 +64,8 @@ def _places(observed: Observation, wanted: Counter[str], side: str) -> list[str]
 
 
 def _launches(found: Counter[str], other: list[str]) -> str:
-    shared = sum(count for key, count in found.items() if key in set(other))
+    there = set(other)
+    shared = sum(count for key, count in found.items() if key in there)
     noun = "launch" if found.total() == 1 else "launches"
     more = f" ({shared} more of a kernel that both have)" if shared else ""
     return f"{found.total()} {noun}{more}"

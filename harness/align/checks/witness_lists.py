@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.align.checks.common import counted
+from harness.align.durations import Floats, spans_ns
 from harness.align.streams import StreamPair, pair_streams
 from harness.names import display_name, identity_keys
 from harness.names.spelling import spelling_key
@@ -130,18 +128,10 @@ def _differences(
     ]
 
 
-def _medians(forwards: Sequence[Trace]) -> npt.NDArray[np.float64]:
+def _medians(forwards: Sequence[Trace]) -> Floats:
     """Duration in ns of each launch of the last forward; NaN, which no comparison lets through,
     where it is not known."""
     wanted = identity_keys(forwards[-1])
-    alike = [_spans(one) for one in forwards if identity_keys(one) == wanted]
-    medians: npt.NDArray[np.float64] = np.median(np.stack(alike), axis=0)
+    alike = [spans_ns(one) for one in forwards if identity_keys(one) == wanted]
+    medians: Floats = np.median(np.stack(alike), axis=0)
     return medians
-
-
-def _spans(trace: Trace) -> npt.NDArray[np.float64]:
-    table = trace.activities
-    # Subtracted as integers: a double holds today's ns since 1970 only to 256 ns.
-    spans = pc.subtract(table["end_ns"], table["start_ns"]).cast(pa.float64())
-    found: npt.NDArray[np.float64] = spans.to_numpy()
-    return found

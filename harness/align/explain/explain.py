@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.align.explain.facts import gather
+from harness.align.explain.outcomes import check_facts
 from harness.align.explain.rules import SHIPPED, Facts, read_rulebook
 from harness.align.model import Cause, CheckResult, Status
 from harness.align.observation import Observation
@@ -43,7 +44,7 @@ def explained(
     book = read_rulebook(path)
     facts = gather(observed, checks, case, book)
     return tuple(
-        replace(check, causes=book.causes(check.name, facts))
+        replace(check, causes=book.causes(check.name, {**facts, **check_facts(check)}))
         if check.status in _EXPLAINED
         else check
         for check in checks
@@ -54,6 +55,20 @@ def causes_of_silence(observed: Observation, path: Path = SHIPPED) -> tuple[Caus
     """Why there may be nothing to compare."""
     book = read_rulebook(path)
     return book.causes(NO_SIGNAL, gather(observed, (), {}, book))
+
+
+def causes_of_an_empty_file(
+    label: str, calls: int | None = None, path: Path = SHIPPED
+) -> tuple[Cause, ...]:
+    """The same of a file whose reader found nothing that a GPU ran (`NoSignalError`).
+
+    Args:
+        label: ``mock`` or ``reference``.
+        calls: API calls in the file, where its reader knows.
+        path: of the rules.
+    """
+    facts: Facts = {"empty_sides": 1, "empty_side": label, "calls_of_empty_sides": calls}
+    return causes_for(NO_SIGNAL, facts, path)
 
 
 def causes_for(check: str, facts: Facts, path: Path = SHIPPED) -> tuple[Cause, ...]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.align.explain.configurations import configuration_facts
 from harness.align.explain.fields import call_facts
-from harness.align.explain.launches import graph_facts, launch_facts, time_facts
+from harness.align.explain.launches import launch_facts
+from harness.align.explain.outcomes import outcome_facts
 from harness.align.explain.rules import Facts, Rulebook
+from harness.align.explain.sequences import forward_facts, graph_facts, stream_facts
 from harness.align.explain.tensors import tensor_facts
-from harness.align.model import CheckResult, Status
+from harness.align.explain.times import time_facts
+from harness.align.model import CheckResult
 from harness.align.observation import Observation
+
+SIZES = ("shapes_that_differ", "strides_that_differ", "dtypes_that_differ")
+"""Facts of tensors at submodules, any of which gives kernels a reason to differ; a side without
+data flow has none, so what follows from them is known to be 0 or 1."""
 
 
 def gather(
@@ -31,13 +39,13 @@ def gather(
     facts |= call_facts(observed.mock, observed.reference, book)
     facts |= tensor_facts(observed.mock, observed.reference, book, heads)
     facts |= launch_facts(observed, book)
+    facts |= configuration_facts(observed, book)
+    facts |= stream_facts(observed)
     facts |= graph_facts(observed, book)
+    facts |= forward_facts(observed)
     facts |= time_facts(observed)
-    facts["unshared_weights"] = len(observed.unshared_weights)
-    parity = next((check for check in checks if check.name == "call parity"), None)
-    if parity is not None and parity.status is Status.FAIL:
-        facts["arguments_that_differ"] = len(parity.data.get("differences", ()))
-        facts["first_argument_that_differs"] = parity.details[0] if parity.details else ""
+    facts |= outcome_facts(observed, checks, book)
+    facts["sizes_differ"] = int(any(facts.get(name) for name in SIZES))
     return facts | _short_sequence(facts, case)
 
 

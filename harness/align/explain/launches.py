@@ -1,24 +1,23 @@
-"""Facts from the lists of kernels, copies, fills and ATen calls."""
+"""Facts from which launches are missing, extra or exchanged: by class, family and dtype."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from typing import Any
 
 from harness.align.explain.rules import Facts, Rulebook
 from harness.align.observation import Observation
 from harness.names import family
+from harness.names.dtypes import NARROW, dtypes, gemm_dtype, without_dtypes
+from harness.names.families import template
 from harness.trace import Trace
 
-NARROW = ("float8", "float4", "int8")
+NARROW_TENSORS = ("float8", "float4", "int8")
 """Beginnings of dtypes into which only quantisation casts."""
 
 
 def launch_facts(observed: Observation, book: Rulebook) -> Facts:
-    """What is missing and extra by class, exchanges within a family, scaled grids, streams."""
+    """What is missing and extra by class, and what is exchanged for a related kernel."""
     mock, reference = observed.keys
     lost, own = Counter(reference) - Counter(mock), Counter(mock) - Counter(reference)
     facts: dict[str, Any] = {"missing": lost.total(), "extra": own.total()}
@@ -36,165 +35,147 @@ def launch_facts(observed: Observation, book: Rulebook) -> Facts:
         min(facts["extra_fused_norm"], facts["missing_norm_part"]),
     )
     facts["narrow_casts"] = abs(_narrow(observed.lists[0]) - _narrow(observed.lists[1]))
-    return {**facts, **_families(lost, own), **_grids(observed, book), **_streams(observed)}
+    changes = lost.total() + own.total()
+    facts |= _other_products(lost, own, book, changes)
+    found, lost, own = _other_dtypes(lost, own, book)
+    return facts | found | _families(lost, own, book, changes) | _share_of(found, changes)
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def _share_of(found: dict[str, Any], changes: int) -> dict[str, Any]:
+    return {"dtype_share_of_changes": _share(2 * found["dtype_exchanges"], changes)}
+
+
+def _other_products(
+    lost: Counter[str], own: Counter[str], book: Rulebook, changes: int
+) -> dict[str, Any]:
+    """Matrix products (with their reductions) that run as other kernels, ATen calls apart."""
+    gemm = book.kernels["gemm"]
+    missing, extra = (
+        sum(n for key, n in each.items() if not key.startswith("aten::") and gemm.search(key))
+        for each in (lost, own)
+    )
+    share = _share(missing + extra, changes)
+    return {"gemm_exchanges": min(missing, extra), "gemm_share_of_changes": share}
+
+
 def _narrow(trace: Trace) -> int:
     """ATen calls that return a narrow dtype."""
     outputs = trace.activities["outputs"].to_pylist()
     return sum(
-        any(str(tensor["dtype"]).startswith(NARROW) for tensor in each) for each in outputs if each
+        any(str(tensor["dtype"]).startswith(NARROW_TENSORS) for tensor in each)
+        for each in outputs
+        if each
     )
 
 
-def _families(lost: Counter[str], own: Counter[str]) -> dict[str, Any]:
-    """Kernels of one side that stand for one of the same family on the other."""
-    missing, extra = _by_family(lost), _by_family(own)
-    pairs = {name: min(missing[name], extra[name]) for name in missing if name in extra}
-    exchanged = sum(pairs.values())
-    found: dict[str, Any] = {"same_family_exchanges": exchanged}
-    found["same_family_share_of_changes"] = _share(2 * exchanged, lost.total() + own.total())
-    if pairs:
-        found["exchanged_family"] = max(pairs, key=lambda name: pairs[name])
+def _other_dtypes(
+    lost: Counter[str], own: Counter[str], book: Rulebook
+) -> tuple[dict[str, Any], Counter[str], Counter[str]]:
+    """Kernels of one side that stand for one of another dtype on the other, and what is left.
+
+    First those whose names are equal but for the dtype, then matrix products of any library.
+    """
+    missing = Counter({key: n for key, n in lost.items() if not key.startswith("aten::")})
+    extra = Counter({key: n for key, n in own.items() if not key.startswith("aten::")})
+    found = _exchanged(missing, extra, without_dtypes, dtypes)
+    gemm = book.kernels["gemm"]
+    products = [Counter({k: n for k, n in each.items() if n and gemm.search(k)}) for each in
+                (missing, extra)]  # fmt: skip
+    ours, theirs = ({gemm_dtype(key) for key in each} for each in reversed(products))
+    if ours.isdisjoint(theirs) and None not in ours | theirs:
+        found += _exchanged(missing, extra, lambda key: "" if gemm.search(key) else key, _product)
+    narrow = sum(n for pair, n in found.items() if set(pair) & set(NARROW))
+    facts: dict[str, Any] = {
+        "dtype_exchanges": found.total(),
+        "narrow_dtype_exchanges": narrow,
+        "wide_dtype_exchanges": found.total() - narrow,
+    }
+    if found:
+        facts["kernel_dtype_of_mock"], facts["kernel_dtype_of_reference"] = max(
+            found, key=lambda pair: found[pair]
+        )
+    return facts, +missing, +extra
+
+
+def _product(key: str) -> tuple[str, ...]:
+    return (gemm_dtype(key) or "",)
+
+
+def _exchanged(
+    missing: Counter[str], extra: Counter[str], group: Any, dtypes_of: Any
+) -> Counter[tuple[str, str]]:
+    """Launches of one group and other dtypes, by the first (mock's, reference's) that differ.
+
+    What was found is taken out of ``missing`` and ``extra``.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in extra:
+        groups[group(key)].append(key)
+    found: Counter[tuple[str, str]] = Counter()
+    for key in list(missing):
+        for other in groups.get(group(key), ()):
+            pairs = zip(dtypes_of(other), dtypes_of(key), strict=False)
+            pair = next((each for each in pairs if each[0] != each[1]), None)
+            count = min(missing[key], extra[other])
+            if pair is not None and count:
+                found[pair] += count
+                missing[key] -= count
+                extra[other] -= count
     return found
 
 
-def _by_family(counts: Counter[str]) -> Counter[str]:
-    found: Counter[str] = Counter()
+def _families(
+    lost: Counter[str], own: Counter[str], book: Rulebook, changes: int
+) -> dict[str, Any]:
+    """Kernels of one side that stand for one of the same family on the other.
+
+    Elementwise kernels and reductions of torch are apart: nothing tunes them, and their templates
+    follow the shapes and strides of what they are given.
+    """
+    untuned = book.kernels["never tuned"]
+    missing, extra = (_by_family(each, untuned.search) for each in (lost, own))
+    tuned = {name: min(missing[0][name], extra[0][name]) for name in missing[0] if name in extra[0]}
+    exchanged = sum(tuned.values())
+    found: dict[str, Any] = {"same_family_exchanges": exchanged}
+    found["same_family_share_of_changes"] = _share(2 * exchanged, changes)
+    if tuned:
+        found["exchanged_family"] = max(tuned, key=lambda name: tuned[name])
+    strided = _by_template(lost, own, untuned)
+    found["access_exchanges"] = strided.total()
+    if strided:
+        found["access_of_reference"], found["access_of_mock"] = max(
+            strided, key=lambda pair: strided[pair]
+        )
+    return found
+
+
+def _by_family(counts: Counter[str], untuned: Any) -> tuple[Counter[str], Counter[str]]:
+    """Launches by family: of what may be tuned, and of what never is."""
+    found: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     for key, count in counts.items():
         if not key.startswith("aten::"):  # an ATen call has no family
-            found[family(key)] += count
+            found[bool(untuned(key))][family(key)] += count
     return found
 
 
-def _grids(observed: Observation, book: Rulebook) -> dict[str, Any]:
-    """How the grids of matched kernels scale."""
-    ours, theirs = (trace.activities["grid"].to_pylist() for trace in observed.lists)
-    names = observed.keys[1]
-    pairs = [row for pair in observed.streams for row in pair.matched_rows()]
-    factors: list[tuple[str, float]] = []
-    known = 0
-    for one, other in pairs:
-        if ours[one] is None or theirs[other] is None:
-            continue
-        known += 1
-        if ours[one] != theirs[other]:
-            factors.append((names[other], math.prod(ours[one]) / math.prod(theirs[other])))
-    found: dict[str, Any] = {"grids_that_differ": len(factors)}
-    if not factors:
-        return found
-    experts = [f for name, f in factors if book.kernels["expert"].search(name)]
-    found["expert_grids_that_differ"] = len(experts)
-    found["other_grids_that_differ"] = len(factors) - len(experts)
-    common, count = Counter(round(factor, 3) for _, factor in factors).most_common(1)[0]
-    found |= {"grid_factor": common, "grids_with_that_factor": count}
-    found["scaled_share_of_kernels"] = count / known
+def _by_template(lost: Counter[str], own: Counter[str], untuned: Any) -> Counter[tuple[str, str]]:
+    """Functors of torch that another template runs, by (the reference's, the mock's)."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    left = Counter({key: n for key, n in own.items() if untuned.search(key)})
+    for key in left:
+        groups[family(key)].append(key)
+    found: Counter[tuple[str, str]] = Counter()
+    gone = Counter(lost)
+    for key in lost:
+        for other in groups.get(family(key), ()):
+            pair = (template(key), template(other))
+            taken = min(gone[key], left[other])
+            if pair[0] != pair[1] and taken:
+                found[pair] += taken
+                left[other] -= taken
+                gone[key] -= taken
     return found
-
-
-def _streams(observed: Observation) -> dict[str, Any]:
-    ours, theirs = (len(set(trace.activities["stream"].to_pylist())) for trace in observed.lists)
-    found: dict[str, Any] = {"mock_streams": ours, "reference_streams": theirs}
-    found["streams_lacking"] = theirs - ours
-    overlaps = [_overlap(trace) for trace in observed.lists]
-    if None not in overlaps:
-        found["mock_overlap"], found["reference_overlap"] = overlaps
-    return found
-
-
-def _overlap(trace: Trace) -> float | None:
-    """Summed durations / length of their union: above 1 where kernels run at the same time."""
-    starts, ends = (trace.activities[name].to_pylist() for name in ("start_ns", "end_ns"))
-    spans = sorted((a, b) for a, b in zip(starts, ends, strict=True) if None not in (a, b))
-    union = reached = 0
-    for start, end in spans:
-        union += max(0, end - max(start, reached))
-        reached = max(reached, end)
-    return sum(b - a for a, b in spans) / union if union else None
-
-
-def time_facts(observed: Observation) -> Facts:
-    """How the times of matched kernels, of forwards and of samples compare."""
-    facts: dict[str, Any] = {}
-    if observed.pair is not None:
-        ratio = observed.pair.ratio
-        facts["latency_factor"] = ratio
-        facts["slower_by"] = abs(ratio - 1)
-        facts |= _early(observed.pair.mock.samples_ms)
-    factors = _factors(observed)
-    if factors:
-        typical = statistics.median(factors)
-        near = sum(abs(factor / typical - 1) <= 0.03 for factor in factors)
-        facts |= {"kernel_time_factor": typical, "kernels_compared": len(factors)}
-        facts["kernel_time_change"] = abs(typical - 1)
-        facts["kernels_with_that_factor_share_of_all"] = near / len(factors)
-    clocks = [_clock(trace) for trace in observed.lists]
-    if clocks[0] and clocks[1]:
-        facts["clock_factor"] = clocks[0] / clocks[1]
-        facts["clock_change"] = abs(clocks[0] / clocks[1] - 1)
-    first = _first_forward(observed.mock.eager_forwards) or 0.0
-    facts["first_forward_factor"] = max(first, float(facts.get("first_sample_factor", 0.0)))
-    return facts
-
-
-SHORTEST_NS = 2_000
-"""Kernels below take some 60 steps of the timer (32 ns on an H200), too few for 3 %."""
-
-
-def _factors(observed: Observation) -> list[float]:
-    """Duration in the mock / in the reference of each matched kernel that is long enough."""
-    ours, theirs = (_durations(trace) for trace in observed.lists)
-    return [
-        ours[one] / theirs[other]
-        for pair in observed.streams
-        for one, other in pair.matched_rows()
-        if ours[one] >= SHORTEST_NS and theirs[other] >= SHORTEST_NS
-    ]
-
-
-def _durations(trace: Trace) -> list[int]:
-    starts, ends = (trace.activities[name].to_pylist() for name in ("start_ns", "end_ns"))
-    return [0 if None in (a, b) else b - a for a, b in zip(starts, ends, strict=True)]
-
-
-def _clock(trace: Trace) -> float | None:
-    clock = trace.info.gpu.get("sm_clock_mhz")
-    return float(clock) if isinstance(clock, (int, float)) else None
-
-
-def _early(samples: Sequence[float]) -> dict[str, Any]:
-    if len(samples) < 5:
-        return {}
-    typical = statistics.median(samples[len(samples) // 2 :])
-    return {"first_sample_factor": samples[0] / typical} if typical else {}
-
-
-def _first_forward(forwards: Sequence[Trace]) -> float | None:
-    """Time in kernels of the first forward / of the median of the later ones."""
-    times = [sum(_durations(forward)) for forward in forwards]
-    if len(times) < 3 or not statistics.median(times[1:]):
-        return None
-    return times[0] / statistics.median(times[1:])
-
-
-def graph_facts(observed: Observation, book: Rulebook) -> Facts:
-    """Whether both sides capture, and what stands in the way of the one that does not."""
-    mock, reference = observed.mock, observed.reference
-    assert reference is not None
-    facts: dict[str, Any] = {}
-    if mock.captured is not None and reference.captured is not None:
-        facts["captured_on_one_side"] = int(mock.captured != reference.captured)
-        failing = reference if mock.captured else mock
-        if mock.captured != reference.captured:
-            facts["side_without_graph"] = failing.label
-            facts["graph_problem"] = failing.graph_problem[:160]
-            waits = bool(book.words["synchronisation"].search(failing.graph_problem))
-            facts["capture_met_a_wait"] = int(waits)
-    one, other = mock.recorded_topology, reference.recorded_topology
-    if one is not None and other is not None:
-        facts["branches_lacking"] = other.branches - one.branches
-    return facts

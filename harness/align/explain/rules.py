@@ -19,6 +19,9 @@ SHIPPED = Path(__file__).with_name("causes.toml")
 SUPPORT = 5
 """What each supporting fact adds to a rule's strength, which lies between 1 and 100."""
 
+LAST_RESORT = 10
+"""Strength up to which a rule speaks only where no other does."""
+
 Facts = Mapping[str, Number]
 """Figures by name; None or absent where they are not known."""
 
@@ -94,9 +97,13 @@ class Rulebook:
     words: Mapping[str, re.Pattern[str]]
 
     def causes(self, check: str, facts: Facts) -> tuple[Cause, ...]:
-        """Causes of a check's failure, best supported first; each once."""
-        made = [rule.cause_from(facts) for rule in self.rules if check in rule.checks
-                and rule.holds(facts)]  # fmt: skip
+        """Causes of a check's failure, best supported first; each once.
+
+        Those of the last resort are left out where there are others.
+        """
+        holding = [rule for rule in self.rules if check in rule.checks and rule.holds(facts)]
+        told = [rule for rule in holding if rule.strength > LAST_RESORT]
+        made = [rule.cause_from(facts) for rule in told or holding]
         best: dict[str, Cause] = {}
         for cause in sorted(made, key=lambda one: -one.score):
             best.setdefault(cause.name, cause)

@@ -88,10 +88,14 @@ def _dtypes(both: list[tuple[TensorSpec, TensorSpec]]) -> dict[str, Any]:
 def _calls(mock: SideObservation, reference: SideObservation, book: Rulebook) -> dict[str, Any]:
     ours = {(flow.path, flow.call) for flow in mock.flows or ()}
     theirs = {(flow.path, flow.call) for flow in reference.flows or ()}
-    return {
+    found: dict[str, Any] = {
         f"uncalled_{_word(role)}": sum(bool(pattern.search(path)) for path, _ in theirs - ours)
         for role, pattern in book.submodules.items()
     }
+    found["submodule_calls_of_one_side"] = len(ours ^ theirs)
+    if ours != theirs:
+        found["first_submodule_of_one_side"] = min(path for path, _ in ours ^ theirs)
+    return found
 
 
 def _weights(rows: list[FlowRow]) -> dict[str, Any]:

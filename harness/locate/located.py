@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness.align.model import Cause
+
 REGION, PATTERN, ALIGNMENT = "region", "pattern", "alignment"
 METHODS = (REGION, PATTERN, ALIGNMENT)
 """How an operator is located, in the order of preference."""
@@ -72,6 +74,7 @@ class Located:
             ``where`` (before, after), ``name`` and ``occurrences``.
         variants: different launch lists among the occurrences: names and how many have them.
         notes: what the reader must know.
+        causes: why there may be no occurrence, best supported first; none when there is one.
     """
 
     method: str
@@ -87,6 +90,7 @@ class Located:
     variants: tuple[Mapping[str, Any], ...] = ()
     around: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    causes: tuple[Cause, ...] = field(default=())
 
     @property
     def found(self) -> bool:

@@ -211,7 +211,8 @@ def main() -> None:
     made = run_all(a.on, a.framework, [name for name in a.only.split(";") if name])
     lines = [line for rows in made.values() for line in rows]
     bad = [line for line in lines if line["outcome"] not in ("found", "quiet")]
-    write_result(f"mutations_{a.on}_{a.framework}", a.out, made)
+    name = f"mutations_gpu_{a.framework}" if a.on == "gpu" else f"mutations_{a.on}"
+    write_result(name, a.out, made)
     print(f"{len(lines) - len(bad)} of {len(lines)} as expected")
     sys.exit(bool(bad))
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.align.model import Status, Verdict
 from harness.cli import run_command
+from harness.compare import file_sides
 from harness.compare.command import compare
 from harness.compare.file_sides import forwards_of
 from harness.compare.files import compare_files
@@ -111,6 +112,17 @@ def test_a_file_without_kernels_is_no_signal_and_says_how_to_record_them(write, 
     assert alignment.summary.startswith(f"the {empty}'s file: ")
     (cause,) = alignment.causes
     assert (cause.name, empty in cause.observation) == ("trace without GPU data", True)
+
+
+def test_a_mock_as_long_as_a_model_is_compared_with_the_whole(
+    write, monkeypatch
+):
+    whole = h200_mock("decode")
+    mock, model = write("mock.parquet", whole.slice(1)), write("model.parquet", whole)
+    monkeypatch.setattr(file_sides, "MODEL_SIZED", len(whole) - 1)
+    alignment = judged(mock, model)
+    assert alignment.check("missing").status is Status.FAIL
+    assert "the mock is longer than an operator" in " ".join(alignment.notes)
 
 
 def test_a_reference_with_forwards_is_not_searched(write):

@@ -20,6 +20,9 @@ from harness.trace import Trace, regions_table
 from harness.trace.schema import ACTIVITIES
 from ops.spec import OpSpec
 
+MODEL_SIZED = 20_000
+"""Launches from which a mock is no operator but a model; a DSA layer launches some 50 to 110."""
+
 LOOK = "look with python -m harness.locate, or name it with --region, --pattern, --score"
 
 
@@ -86,6 +89,9 @@ def reference_forwards(
     if not len(trace) or not len(mock):  # nothing to look in, or for: the verdict says so
         return ReferenceFound(as_forwards(trace))
     asked = bool(request.region or request.patterns)
+    if not asked and not split_forwards(trace) and _of_a_model(mock, trace):
+        note = f"the reference is the whole of {path.name}: the mock is longer than an operator"
+        return ReferenceFound(as_forwards(trace), notes=(f"{note}; {LOOK}",))
     request = _with_op(replace(request, mock=mock), op)
     if asked or not split_forwards(trace):
         return _located(trace, request, path)
@@ -94,6 +100,12 @@ def reference_forwards(
         note = f"the reference is what the regions {OPERATOR!r} of {path.name} launched"
         return ReferenceFound(inside, notes=(note,))
     return ReferenceFound(trace) if alone else _whole_model(trace, request, path)
+
+
+def _of_a_model(mock: Trace, model: Trace) -> bool:
+    """Whether the mock is so long that it is a model's own list, of which no second one fits."""
+    longest = max(len(one) for one in split_forwards(mock))
+    return longest >= MODEL_SIZED and 2 * longest > len(model)
 
 
 def _with_op(request: Request, op: OpSpec | None) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +25,18 @@ def identity_key(row: Mapping[str, Any]) -> str:
     return _key(row["kind"], row["name"], row["bytes"], row["value"])
 
 
+_KNOWN: WeakKeyDictionary[Trace, list[str]] = WeakKeyDictionary()
+"""Keys that were made already: most checks ask for those of the same forwards."""
+
+
 def identity_keys(trace: Trace) -> list[str]:
     """`identity_key` of every activity, in order."""
+    if trace not in _KNOWN:
+        _KNOWN[trace] = _keys(trace)
+    return list(_KNOWN[trace])
+
+
+def _keys(trace: Trace) -> list[str]:
     table = trace.activities
     kinds = table["kind"].cast(pa.string())
     keys: list[str] = pc.fill_null(table["name"].cast(pa.string()), NAMELESS).to_pylist()

@@ -19,13 +19,12 @@ Where = Callable[[Document], str]
 
 def sections(where: Where) -> list[str]:
     """Everything that has been measured, in the order of the page."""
-    made = [
+    return [
         *mutations(where),
         *captures(_read(GPU / "kernel_latency_captures.json"), where),
         *located(_read(GPU / "locate_models.json"), where),
         *scale(_read(CPU / "alignment_scale.json")),
     ]
-    return ["# The alignment engine", *made] if made else []
 
 
 def _read(path: Path) -> Document | None:

@@ -76,20 +76,6 @@ def alignment(name: str) -> str:
     return f"{table(head, rows)}\n\n{where(document)}"
 
 
-def planted(name: str) -> str:
-    """Every planted difference and what named it."""
-    document = load(name)
-    rows = []
-    for line in document["figures"]:
-        failing = line.get("failing")
-        said = ", ".join(failing) if failing else line.get("error", "").replace("|", "/")
-        rows.append(
-            [line["plant"], line["phase"], line["expected_check"], line["outcome"], said[:160]]
-        )
-    head = ["planted", "phase", "check that has to fail", "outcome", "checks that failed"]
-    return f"{table(head, rows)}\n\n{where(document)}"
-
-
 def repeats(name: str) -> list[Row]:
     """Counts of one file of repeats."""
     figures = load(name)["figures"]
@@ -211,11 +197,6 @@ def page() -> str:
             alignment("alignment_dsa_vllm"),
             "`dsa-kernels` is a mock that is known to differ, put together from single kernels:",
             alignment("alignment_dsa-kernels_vllm"),
-            "## Planted differences",
-            planted("planted_transformers"),
-            "vLLM refuses to build two of the mocks: its FlashMLA backend has no other dtype and "
-            "no other head size.",
-            planted("planted_vllm"),
             "## Equal sides, again and again",
             table(head, again),
             *recorder("recorder", "Cost of recording, side by side", complete=True),

@@ -114,9 +114,7 @@ def test_a_file_without_kernels_is_no_signal_and_says_how_to_record_them(write, 
     assert (cause.name, empty in cause.observation) == ("trace without GPU data", True)
 
 
-def test_a_mock_as_long_as_a_model_is_compared_with_the_whole(
-    write, monkeypatch
-):
+def test_a_mock_as_long_as_a_model_is_compared_with_the_whole(write, monkeypatch):
     whole = h200_mock("decode")
     mock, model = write("mock.parquet", whole.slice(1)), write("model.parquet", whole)
     monkeypatch.setattr(file_sides, "MODEL_SIZED", len(whole) - 1)

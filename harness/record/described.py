@@ -12,7 +12,7 @@ import inspect
 import sys
 import types
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -156,3 +156,16 @@ def _under(path: str, name: object) -> str:
 
 def _name(path: str) -> str:
     return field_name(path.split("."))
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of everything in a description that is not a container itself."""
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, tuple):
+        items = enumerate(value)
+    else:
+        yield path, value
+    for key, item in items:
+        yield from leaves(item, f"{path}.{key}".lstrip("."))

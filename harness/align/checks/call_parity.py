@@ -7,7 +7,6 @@ as `harness.align.calls_diff` says. Fields that both sides declare to be their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,7 +16,7 @@ from harness.align.checks.common import limited, skipped
 from harness.align.model import CheckResult, Status
 from harness.align.observation import Observation
 from harness.record.calls import ModuleCall
-from harness.record.described import TensorFacts
+from harness.record.described import TensorFacts, leaves
 
 __all__ = ["NAME", "Difference", "call_parity", "differences"]
 
@@ -80,7 +79,7 @@ def _compare(pairs: list[tuple[ModuleCall, ModuleCall]]) -> _Compared:
                 aside.append(each.path)
             else:
                 found.setdefault((each.path, each.kind, each.mock, each.reference), each)
-        for path, leaf in _leaves(reference.arguments, ""):
+        for path, leaf in leaves(reference.arguments):
             fields += 1
             if isinstance(leaf, TensorFacts) and leaf.unread:
                 unread[path] = leaf.unread
@@ -103,15 +102,3 @@ def _is_own(difference: Difference, mock: ModuleCall, reference: ModuleCall) -> 
         any(fnmatchcase(difference.path, pattern) for pattern in call.own_fields)
         for call in (mock, reference)
     )
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    items: Any = ()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, tuple):
-        items = enumerate(value)
-    else:
-        yield path, value
-    for key, item in items:
-        yield from _leaves(item, f"{path}.{key}".lstrip("."))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.align.explain.rules import Facts, Rulebook
 from harness.align.observation import SideObservation
-from harness.record.described import TensorFacts
+from harness.record.described import TensorFacts, leaves
 
 
 def call_facts(mock: SideObservation, reference: SideObservation, book: Rulebook) -> Facts:
@@ -15,7 +15,7 @@ def call_facts(mock: SideObservation, reference: SideObservation, book: Rulebook
     (mock / reference) and ``<name>_differs`` (1 or 0)."""
     if not mock.calls or not reference.calls:
         return {}
-    ours, theirs = (dict(_leaves(side.calls[0].arguments, "")) for side in (mock, reference))
+    ours, theirs = (dict(leaves(side.calls[0].arguments)) for side in (mock, reference))
     facts: dict[str, Any] = {}
     for name, places in book.fields.items():
         pair = _pair(ours, theirs, places)
@@ -72,15 +72,3 @@ def _number(value: Any, place: Mapping[str, Any]) -> int | None:
         return most if isinstance(most, int) and place.get("value") == "most" else None
     plain = isinstance(value, int) and not isinstance(value, bool) and "dimension" not in place
     return value if plain else None
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    items: Any = ()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, tuple):
-        items = enumerate(value)
-    else:
-        yield path, value
-    for key, item in items:
-        yield from _leaves(item, f"{path}.{key}".lstrip("."))

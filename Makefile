@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python -m harness.compare --op dsa --tp 8
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu" --numprocesses auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

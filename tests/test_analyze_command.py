@@ -140,7 +140,8 @@ def test_a_file_that_is_none_ends_with_2_and_one_line(tmp_path, capsys, content)
     assert run(tmp_path / "missing.sqlite") == 2
 
 
-def test_an_incomplete_trace_says_so_in_the_second_line(tmp_path, capsys):
+def test_an_incomplete_trace_says_so_in_the_second_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")  # the first line holds the path
     info = TraceInfo("test", incomplete=("7 records were dropped",))
     trace = Trace(streamed(prefetch=True).activities, info)
     path = write_trace(trace, tmp_path / "t.parquet")

@@ -168,10 +168,10 @@ def slower(by: float) -> Observation:
 @pytest.mark.parametrize(
     ("by", "fields", "known"),
     [
-        (1.2, {"most": 0.3}, True),
-        (1.2, {"most": 0.3, "kernel": "gemm_2$"}, True),
-        (1.2, {"most": 0.3, "kernel": "gemm_3"}, False),
-        (1.2, {"most": 0.1}, False),
+        (1.3, {"most": 0.4}, True),
+        (1.3, {"most": 0.4, "kernel": "gemm_2$"}, True),
+        (1.3, {"most": 0.4, "kernel": "gemm_3"}, False),
+        (1.3, {"most": 0.1}, False),
         (10, {"most": 0.9}, False),
     ],
 )

@@ -124,8 +124,7 @@ def _located(trace: Trace, request: Request, path: Path) -> ReferenceFound:
         return ReferenceFound(None, f"the operator was not located in {path}: {error}")
     if not found.found:
         missing = f"the operator was not located in {path} by {found.method}: {found.reason}; "
-        causes = tuple(getattr(found, "causes", ()))
-        return ReferenceFound(None, missing + LOOK, found.notes, causes)
+        return ReferenceFound(None, missing + LOOK, found.notes, found.causes)
     return _occurrences(found, trace, path)
 
 

@@ -97,18 +97,12 @@ def compare_files(
         return _not_located(found, _side("mock", mine, one), theirs, named, case)
     one, reference_list, spelled = one_spelling(one, found.forwards)
     replayed = in_graphs(one) and in_graphs(reference_list)
-    observed = Observation(
-        _side("mock", mine, one, replayed),
-        _side("reference", other, reference_list, replayed),
+    observed = replace(
+        _observed(_side("mock", mine, one, replayed), options),
+        reference=_side("reference", other, reference_list, replayed),
         pair=stored.pair,
         untimed=stored.untimed,
-        no_numerics=NOT_RUN,
         conditions=stored.conditions,
-        tolerance=options.tolerance,
-        required=options.required,
-        equivalences=options.equivalences,
-        unwitnessed=NOT_RUN,
-        live=False,
     )
     versions = versions_of_all(*map(_versions, beside, (ours, theirs)))
     notes = (*notes, *found.notes, *spelled)
@@ -154,13 +148,9 @@ def _side(label: str, describe: str, forwards: Trace, replayed: bool = False) ->
     )
 
 
-def _not_located(
-    found: ReferenceFound, mock: SideObservation, model: Trace, options: Options,
-    case: dict[str, Any],
-) -> Compared:  # fmt: skip
-    """The verdict where the operator is not in the model: no signal, or an invalid capture where
-    the model's records are not complete."""
-    observed = Observation(
+def _observed(mock: SideObservation, options: Options) -> Observation:
+    """What is seen of a mock's list alone, where nothing was run."""
+    return Observation(
         mock,
         None,
         untimed=NOT_RUN,
@@ -168,10 +158,18 @@ def _not_located(
         tolerance=options.tolerance,
         required=options.required,
         equivalences=options.equivalences,
-        reference_missing=found.missing,
         unwitnessed=NOT_RUN,
         live=False,
     )
+
+
+def _not_located(
+    found: ReferenceFound, mock: SideObservation, model: Trace, options: Options,
+    case: dict[str, Any],
+) -> Compared:  # fmt: skip
+    """The verdict where the operator is not in the model: no signal, or an invalid capture where
+    the model's records are not complete."""
+    observed = replace(_observed(mock, options), reference_missing=found.missing)
     compared = conclude(observed, options, case, notes=found.notes)
     alignment = compared.alignment
     alignment = replace(alignment, causes=found.causes or alignment.causes)
